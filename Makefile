@@ -1,0 +1,25 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+# One thread per process unless told otherwise: more threads than free cores make a step several times slower.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: setup test lint demo demo-model
+
+setup:
+	@$(PYTHON) benchmarks/comfy_host/install.py
+
+test: lint
+	$(BIN)/pytest tests $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+demo: setup
+	$(BIN)/python benchmarks/demo.py $(ARGS)
+
+# Train the two shipped demo models again (under two hours on two cores).
+demo-model: setup
+	$(BIN)/python benchmarks/train_demo_model.py eps & $(BIN)/python benchmarks/train_demo_model.py flow & wait

@@ -1,0 +1,130 @@
+"""A small client of ComfyUI's HTTP and websocket API, used as it is."""
+
+import io
+import json
+import struct
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+import websocket
+from comfy_cli.workflow_to_api import convert_ui_to_api
+from PIL import Image
+
+PREVIEW_EVENTS = (1, 4)  # a preview image, without and with metadata
+
+
+class PromptError(Exception):
+    """ComfyUI refused a workflow or a node of it failed; the message is ComfyUI's own."""
+
+
+@dataclass
+class Result:
+    """What came of one workflow."""
+
+    outputs: dict[str, Any]
+    """By node id, as in ComfyUI's history."""
+    images: dict[str, list[Image.Image]]
+    """Saved or previewed images by node id."""
+    progress: list[tuple[str, int, int]] = field(default_factory=list)
+    """(node id, step, of steps) as received; ComfyUI leaves some out."""
+    previews: list[bytes] = field(default_factory=list)
+    """Live preview messages."""
+
+
+class Client:
+    """Talks to one server."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.url = f"http://{address}"
+        self.id = uuid.uuid4().hex
+
+    def object_info(self) -> dict[str, Any]:
+        """The definitions of all nodes."""
+        return self._get("/object_info").json()
+
+    def to_api(self, workflow: dict[str, Any]) -> dict[str, Any]:
+        """The API form of a workflow in the form that the page saves."""
+        return convert_ui_to_api(workflow, self.object_info())
+
+    def upload(self, name: str, image: Image.Image) -> None:
+        """Put an image into ComfyUI's input folder."""
+        data = io.BytesIO()
+        image.save(data, "PNG")
+        self._post("/upload/image", files={"image": (name, data.getvalue(), "image/png")})
+
+    def interrupt(self) -> None:
+        """Cancel what runs."""
+        self._post("/interrupt")
+
+    def run(self, prompt: dict[str, Any], timeout: float = 300) -> Result:
+        """Queue a workflow in API form and wait for its images.
+
+        Raises:
+            PromptError: it was refused, failed or was interrupted.
+            TimeoutError: no end after `timeout` seconds.
+        """
+        result = Result({}, {})
+        socket = websocket.create_connection(f"ws://{self.address}/ws?clientId={self.id}", timeout=timeout)
+        try:
+            answer = self._post("/prompt", json={"prompt": prompt, "client_id": self.id}).json()
+            prompt_id = answer["prompt_id"]
+            self._follow(socket, prompt_id, result, time.monotonic() + timeout)
+        except websocket.WebSocketTimeoutException:
+            raise TimeoutError(f"the workflow did not end within {timeout} s") from None
+        finally:
+            socket.close()
+        result.outputs = self._history(prompt_id, timeout)["outputs"]
+        for node, output in result.outputs.items():
+            result.images[node] = [self._image(entry) for entry in output.get("images", ())]
+        return result
+
+    def _follow(self, socket: websocket.WebSocket, prompt_id: str, result: Result, deadline: float) -> None:
+        while time.monotonic() < deadline:
+            message = socket.recv()
+            if isinstance(message, bytes):
+                if struct.unpack(">I", message[:4])[0] in PREVIEW_EVENTS:
+                    result.previews.append(message)
+                continue
+            event = json.loads(message)
+            data = event["data"]
+            if data.get("prompt_id") != prompt_id:
+                continue
+            if event["type"] == "progress":
+                result.progress.append((data["node"], data["value"], data["max"]))
+            elif event["type"] == "execution_success":
+                return
+            elif event["type"] == "execution_error":
+                where = f"node {data['node_id']} ({data['node_type']})"
+                raise PromptError(f"{where}: {data['exception_type']}: {data['exception_message']}")
+            elif event["type"] == "execution_interrupted":
+                raise PromptError("interrupted")
+        raise TimeoutError("the workflow did not end in time")
+
+    def _history(self, prompt_id: str, timeout: float) -> dict[str, Any]:
+        # The end is announced before the history has the entry.
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            history = self._get(f"/history/{prompt_id}").json()
+            if prompt_id in history:
+                return history[prompt_id]
+            time.sleep(0.02)
+        raise TimeoutError(f"no history of {prompt_id}")
+
+    def _image(self, entry: dict[str, str]) -> Image.Image:
+        return Image.open(io.BytesIO(self._get("/view", params=entry).content)).convert("RGB")
+
+    def _get(self, path: str, **options: Any) -> requests.Response:
+        return self._checked(requests.get(self.url + path, timeout=60, **options))
+
+    def _post(self, path: str, **options: Any) -> requests.Response:
+        return self._checked(requests.post(self.url + path, timeout=60, **options))
+
+    @staticmethod
+    def _checked(response: requests.Response) -> requests.Response:
+        if not response.ok:
+            raise PromptError(f"{response.status_code}: {response.text}")
+        return response

@@ -1,0 +1,86 @@
+"""Start and stop a real ComfyUI with this pack in its custom nodes."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+from .client import Client
+from .install import ROOT, comfyui_path, venv_python
+
+START_SECONDS = 180
+FAILURES = ("IMPORT FAILED", "Error while calling comfy_entrypoint", "Cannot import")
+
+
+class ServerError(Exception):
+    """ComfyUI did not start, or did not load the pack; the message ends with its log."""
+
+
+@contextmanager
+def comfyui(folder: Path, arguments: Sequence[str] = (), environment: dict[str, str] | None = None) -> Iterator[Client]:
+    """Run ComfyUI on the CPU and a free port for the length of a `with`, and give a client to it.
+
+    Args:
+        folder: ComfyUI's base folder (inputs, outputs, custom nodes); the pack is linked into it, `comfyui.log` is
+            written to it.
+        arguments: further command line arguments.
+        environment: further environment variables.
+
+    Raises:
+        ServerError: see there.
+    """
+    pack = folder / "custom_nodes" / "lml-sampler"
+    pack.parent.mkdir(parents=True, exist_ok=True)
+    if not pack.exists():
+        pack.symlink_to(ROOT, target_is_directory=True)
+    for name in ("input", "output", "temp", "user"):
+        (folder / name).mkdir(exist_ok=True)
+    port = _free_port()
+    command = [venv_python(), "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port)]
+    command += ["--base-directory", str(folder), "--disable-api-nodes", *arguments]
+    log = folder / "comfyui.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=comfyui_path(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | (environment or {}),
+        )
+    try:
+        address = f"127.0.0.1:{port}"
+        _wait(process, address, log)
+        yield Client(address)
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            requests.get(f"http://{address}/system_stats", timeout=5)
+            break
+        except requests.RequestException:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise ServerError(f"ComfyUI did not start:\n{log.read_text()[-4000:]}") from None
+            time.sleep(0.2)
+    text = log.read_text()
+    if any(failure in text for failure in FAILURES):
+        raise ServerError(f"ComfyUI did not load a pack:\n{text[-4000:]}")

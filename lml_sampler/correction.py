@@ -1,0 +1,146 @@
+"""The Levenberg-Marquardt correction of one sampling direction, in a form that does not cancel.
+
+Glossary (per sample; inner products over every axis but the first):
+    u   the step: the vector that the solver is about to follow
+    p   the same vector one step earlier, before its own correction
+    a   <p - u, u> / <u, u>: how much longer p is along u
+    w   p - (1 + a) u: the part of p orthogonal to u, the way the direction came from
+    tan^2   <w, w> / <u, u>: square of the tangent of the angle between p and u
+
+The paper (arXiv 2505.24222, Algorithm 1) preconditions u with a damped rank-one Hessian,
+
+    v ~ (damping I + q q^T)^-1 u,    q = (1 - kappa) u + kappa p,    |v| = |u|,
+
+and evaluates it with Sherman-Morrison as a difference of two nearly equal vectors. Inside span(u, w) the same
+vector is a rotation of u away from w by the angle theta with
+
+    tan(theta) = kappa (1 + kappa a) sqrt(tan^2) / (damping / <u, u> + kappa^2 tan^2),
+
+which needs no such difference.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Turn(NamedTuple):
+    """How a direction turned since the step before, per sample."""
+
+    energy: Tensor
+    """<u, u>, `[B, 1, ...]`."""
+    along: Tensor
+    """a, `[B, 1, ...]`."""
+    across: Tensor
+    """w up to rounding, `[B, ...]`."""
+    overlap: Tensor
+    """<across, u> / <u, u>, `[B, 1, ...]`: the rounding in `across`; w is across - overlap * u."""
+    tangent_squared: Tensor
+    """tan^2, `[B, 1, ...]`."""
+
+
+def correct(
+    step: Tensor, previous: Tensor, damping: float | Tensor, kappa: float, weight: Tensor | None = None
+) -> Tensor:
+    """Precondition a sampling direction with the damped rank-one Hessian of LML, keeping its length.
+
+        v = |u| n / |n|,   n = (damping I + q q^T)^-1 u,   q = (1 - kappa) u + kappa p
+
+    `kappa = 0` returns `step` itself; `damping -> inf` tends to `step`; a zero step stays zero. The arithmetic is
+    float32 at least, whatever the dtype of the operands. The direction is as well conditioned as the angle between
+    the operands: where `previous` is parallel to `step` up to a relative difference r, the rounding of the inputs
+    alone moves the result by up to `eps / r`.
+
+    Args:
+        step: `[B, ...]`, the vector u to correct, any rank from 2.
+        previous: `[B, ...]`, the vector p of the step before, not corrected.
+        damping: lambda > 0 in units of `|u|^2`, a number or one per sample as `[B]`.
+        kappa: kappa in [0, 1], the share of `previous` in the Hessian.
+        weight: broadcastable to `step`, in [0, 1]: how much each element counts in the norms and is corrected.
+            Elements of weight 0 are returned as they are.
+
+    Returns:
+        `[B, ...]` in the dtype of `step`, of the same (weighted) length per sample.
+
+    Raises:
+        ValueError: a shape, `damping` or `kappa` is out of range.
+
+    Source: arXiv 2505.24222, Algorithm 1; closed form as in the head of this module.
+    """
+    if step.ndim < 2:
+        raise ValueError(f"step has shape {tuple(step.shape)}; it needs a batch axis first: [B, ...] of rank 2 or more")
+    if step.shape != previous.shape:
+        raise ValueError(
+            f"previous has shape {tuple(previous.shape)} and step {tuple(step.shape)}; pass two vectors of one run"
+        )
+    check_kappa(kappa)
+    if not isinstance(damping, Tensor):
+        check_damping(damping)
+    if kappa == 0:
+        return step
+    turn = measure_turn(step, previous, weight)
+    if isinstance(damping, Tensor):
+        damping = damping.to(turn.energy).reshape(turn.energy.shape)
+    return turn_away(step, turn, damping / nonzero(turn.energy), kappa, weight)
+
+
+def measure_turn(step: Tensor, previous: Tensor, weight: Tensor | None = None) -> Turn:
+    """Split `previous` into its parts along and across `step`. Shapes as in `correct`.
+
+    `across` is formed before its norm is taken: the shorter `<p, p> - <p, u>^2 / <u, u>` loses all digits of a
+    small turn between vectors of unequal length. What rounding leaves of u in it is measured and taken into account,
+    so that the length of the result does not depend on it.
+    """
+    dtype = torch.promote_types(step.dtype, torch.float32)
+    step = step.to(dtype)
+    axes = tuple(range(1, step.ndim))
+
+    def inner(first: Tensor, second: Tensor) -> Tensor:
+        product = first * second
+        return (product if weight is None else product * weight).sum(axes, keepdim=True)
+
+    energy = inner(step, step)
+    scale = nonzero(energy)
+    across = previous.to(dtype) - step
+    along = inner(across, step) / scale
+    across = across - along * step
+    overlap = inner(across, step) / scale
+    tangent_squared = (inner(across, across) / scale - overlap**2).clamp_min(0)
+    return Turn(energy, along, across, overlap, tangent_squared)
+
+
+def turn_away(step: Tensor, turn: Turn, damping: float | Tensor, kappa: float, weight: Tensor | None = None) -> Tensor:
+    """Rotate `step` away from `turn.across`; `damping` is relative here: lambda / <u, u>. Shapes as in `correct`."""
+    slope = kappa * (1 + kappa * turn.along) / (damping + kappa**2 * turn.tangent_squared)
+    cosine = 1 / torch.sqrt(1 + (slope * turn.tangent_squared.sqrt()) ** 2)
+    gain = torch.where(turn.energy > 0, slope * cosine, torch.zeros_like(slope))
+    step_wide = step.to(turn.across.dtype)
+    corrected = (cosine + gain * turn.overlap) * step_wide - gain * turn.across
+    if weight is not None:
+        corrected = torch.lerp(step_wide, corrected, weight.to(corrected.dtype))
+    return corrected.to(step.dtype)
+
+
+def nonzero(energy: Tensor) -> Tensor:
+    """`energy` with 1 in place of 0, so that a zero step divides to zero instead of NaN."""
+    return torch.where(energy > 0, energy, torch.ones_like(energy))
+
+
+def check_damping(damping: float) -> None:
+    """Raise ValueError unless lambda is a finite number above 0."""
+    if not (math.isfinite(damping) and damping > 0):
+        raise ValueError(
+            f"damping (λ) is {damping}; it must be a finite number above 0. "
+            "Raise it to weaken the correction; set kappa (κ) to 0 to switch the correction off."
+        )
+
+
+def check_kappa(kappa: float) -> None:
+    """Raise ValueError unless kappa is in [0, 1]."""
+    if not 0 <= kappa <= 1:
+        raise ValueError(
+            f"kappa (κ) is {kappa}; it must be within [0, 1]. "
+            "0 switches the correction off, 1 builds the Hessian from the previous step alone."
+        )

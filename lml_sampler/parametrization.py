@@ -1,0 +1,95 @@
+"""Noise levels, and the quantities that a scheme may integrate, for VE-scaled and flow models.
+
+Glossary:
+    x               the state, alpha * x0 + sigma * noise
+    alpha, sigma    signal and noise level; VE scale (eps, v and EDM models in ComfyUI): alpha = 1; flow: 1 - sigma
+    half_log_snr    log(alpha / sigma), -inf at sigma = 1 of a flow model, inf at sigma = 0
+    denoised        the model's estimate of x0
+    noise           the estimate of the noise, (x - alpha * denoised) / sigma
+    velocity        dx/dsigma, (x - denoised) / sigma; in VE scale the same as noise
+"""
+
+import math
+from typing import Literal, NamedTuple, get_args
+
+from torch import Tensor
+
+Parametrization = Literal["ve", "flow"]
+Quantity = Literal["denoised", "noise", "velocity"]
+
+
+class Level(NamedTuple):
+    """One noise level, in host numbers."""
+
+    sigma: float
+    alpha: float
+
+    @property
+    def half_log_snr(self) -> float:
+        if self.alpha == 0:
+            return -math.inf
+        return math.log(self.alpha / self.sigma) if self.sigma > 0 else math.inf
+
+
+def level_of(sigma: float, parametrization: Parametrization) -> Level:
+    """The level of a sigma."""
+    return Level(sigma, 1.0 if parametrization == "ve" else 1.0 - sigma)
+
+
+def vp_scale(level: Level, parametrization: Parametrization) -> float:
+    """Factor from a state in ComfyUI's scale to the scale in which the published lambda is given.
+
+    VE states are variance-preserving ones divided by alpha_vp = 1 / sqrt(1 + sigma^2); flow states are used as
+    they are.
+    """
+    return 1 / math.hypot(1.0, level.sigma) if parametrization == "ve" else 1.0
+
+
+def schedule(sigmas: list[float], parametrization: Parametrization) -> list[Level]:
+    """Check a schedule and give its levels.
+
+    Raises:
+        ValueError: the parametrization is unknown, a sigma is not finite, negative, above 1 in a flow model, or not
+            below the one before it.
+    """
+    if parametrization not in get_args(Parametrization):
+        raise ValueError(f"parametrization is {parametrization!r}; choose one of ve (eps, v and EDM models), flow.")
+    for index, sigma in enumerate(sigmas):
+        if not (math.isfinite(sigma) and sigma >= 0):
+            raise ValueError(f"sigmas[{index}] is {sigma}; it must be a finite number from 0 up. Check the scheduler.")
+        if parametrization == "flow" and sigma > 1:
+            raise ValueError(
+                f"sigmas[{index}] is {sigma}; a flow model's sigmas are within [0, 1]. "
+                "Make the schedule with the same model as the one that is sampled."
+            )
+        if index and sigma >= sigmas[index - 1]:
+            raise ValueError(
+                f"sigmas[{index}] is {sigma} after {sigmas[index - 1]}; each must be below the one before. "
+                "Use fewer steps, or a scheduler whose sigmas fall all the way."
+            )
+    return [level_of(sigma, parametrization) for sigma in sigmas]
+
+
+def from_denoised(quantity: Quantity, x: Tensor, denoised: Tensor, level: Level) -> Tensor:
+    """Express a denoised prediction as `quantity`. All tensors `[B, ...]`; sigma > 0."""
+    if quantity == "denoised":
+        return denoised
+    if quantity == "velocity" or level.alpha == 1:
+        return (x - denoised) / level.sigma
+    return (x - level.alpha * denoised) / level.sigma
+
+
+def to_denoised(quantity: Quantity, x: Tensor, value: Tensor, level: Level) -> Tensor:
+    """The inverse of `from_denoised`; for `noise` alpha > 0."""
+    if quantity == "denoised":
+        return value
+    signal = x - level.sigma * value
+    return signal if quantity == "velocity" or level.alpha == 1 else signal / level.alpha
+
+
+def convert(source: Quantity, quantity: Quantity, x: Tensor, value: Tensor, level: Level) -> Tensor:
+    """Express `value`, given as `source`, as `quantity`. All tensors `[B, ...]`."""
+    same_in_ve = level.alpha == 1 and "denoised" not in (source, quantity)
+    if source == quantity or same_in_ve:
+        return value
+    return from_denoised(quantity, x, to_denoised(source, x, value, level), level)

@@ -1,0 +1,152 @@
+"""The sampling loop: one model call a step, its output corrected, then one step of the scheme."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm.auto import trange
+
+from .correction import measure_turn, turn_away
+from .damping import relative_damping
+from .parametrization import Level, Parametrization, Quantity, convert, from_denoised, schedule, vp_scale
+from .schemes import INTEGRATES, combination, scheme_at, usable_order
+from .settings import LMLSettings, Target
+from .stochastic import NoiseSampler, seeded_noise_sampler, split_level
+
+DEFAULT_SETTINGS = LMLSettings()
+
+AIMS: dict[Target, Quantity | None] = {"score": "noise", "velocity": "velocity", "increment": None}
+"""The quantity of the model output that each target corrects; the increment is corrected after the scheme."""
+
+
+class Memory(NamedTuple):
+    """What one step hands to the next; born and dead inside one call of `sample_lml`."""
+
+    previous: Tensor | None
+    """The last vector before its correction, `[B, ...]`."""
+    outputs: tuple[Tensor, ...]
+    """The last model outputs in the quantity of the scheme, newest first, each `[B, ...]`."""
+    levels: tuple[Level, ...]
+    """The noise level of each output."""
+
+
+class Step(NamedTuple):
+    """What is fixed about one step before the model is called."""
+
+    here: Level
+    target: Level
+    order: int
+    corrected: bool
+    weight: Tensor | None
+    parametrization: Parametrization
+
+
+@torch.no_grad()
+def sample_lml(
+    model: Callable[..., Tensor],
+    x: Tensor,
+    sigmas: Tensor,
+    extra_args: dict[str, Any] | None = None,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+    disable: bool | None = None,
+    *,
+    settings: LMLSettings = DEFAULT_SETTINGS,
+    parametrization: Parametrization = "ve",
+    noise_sampler: NoiseSampler | None = None,
+) -> Tensor:
+    """Sample with Levenberg-Marquardt-Langevin, a drop-in for the samplers of k-diffusion.
+
+    Args:
+        model: denoiser, `model(x, sigma, **extra_args) -> denoised`, with `sigma` `[B]`; called once a step.
+        x: `[B, ...]`, the state at `sigmas[0]`, any rank from 2.
+        sigmas: `[N + 1]`, falling, in ComfyUI's scale; read to the host once. A last value above 0 leaves that
+            noise in the result.
+        extra_args: passed on to the model; `denoise_mask`, if present, restricts the correction to what it marks
+            (broadcastable to `x`, 1 = sampled); `seed` starts the noise when `settings.eta > 0`.
+        callback: called once a step with `x`, `i`, `sigma`, `sigma_hat`, `denoised`.
+        disable: no console progress bar.
+        settings: see `LMLSettings`.
+        parametrization: `ve` (x = x0 + sigma noise: eps, v and EDM models) or `flow` (x = (1 - sigma) x0 + sigma
+            noise: FLUX, SD3).
+        noise_sampler: `noise_sampler(sigma, sigma_next) -> Tensor` like `x`, used when `settings.eta > 0`.
+
+    Returns:
+        `[B, ...]`, the state at `sigmas[-1]`; `x` itself if there is no step to take.
+
+    Raises:
+        ValueError: before the first model call, if the schedule does not fall or does not fit the settings.
+
+    Source: arXiv 2505.24222, Algorithm 1.
+    """
+    if x.ndim < 2:
+        raise ValueError(f"x has shape {tuple(x.shape)}; it needs a batch axis first: [B, ...] of rank 2 or more")
+    levels = schedule(sigmas.tolist(), parametrization)
+    if settings.target == "velocity" and parametrization != "flow":
+        raise ValueError(
+            "target is 'velocity', but this is not a flow model (eps, v and EDM models have no flow velocity). "
+            "Choose target score or increment."
+        )
+    steps = len(levels) - 1
+    if steps < 1:
+        return x
+    extra_args = extra_args or {}
+    if settings.eta > 0 and noise_sampler is None:
+        noise_sampler = seeded_noise_sampler(x, extra_args.get("seed"))
+    weight = extra_args.get("denoise_mask")
+    ones = x.new_ones([x.shape[0]])
+    memory = Memory(None, (), ())
+
+    for i in trange(steps, disable=disable):
+        here, target = levels[i], levels[i + 1]
+        denoised = model(x, sigmas[i] * ones, **extra_args)
+        if callback is not None:
+            callback({"x": x, "i": i, "sigma": sigmas[i], "sigma_hat": sigmas[i], "denoised": denoised})
+        down, noise_level = split_level(here, target, settings.eta, parametrization)
+        order = min(settings.order, steps - i) if settings.lower_order_final else settings.order
+        step = Step(here, down, order, settings.corrects(i, steps), weight, parametrization)
+        x, memory = _advance(x, denoised, step, memory, settings)
+        if noise_level > 0 and noise_sampler is not None:
+            noise = noise_sampler(sigmas[i], sigmas[i + 1])
+            x = x * (target.alpha / down.alpha) + noise * (noise_level * settings.s_noise)
+    return x
+
+
+def _advance(x: Tensor, denoised: Tensor, step: Step, memory: Memory, settings: LMLSettings) -> tuple[Tensor, Memory]:
+    """Take one step from the model's output: correct what the settings aim at, combine, remember."""
+    scheme = scheme_at(settings.scheme, step.here)
+    quantity = INTEGRATES[scheme]
+    aim = AIMS[settings.target] if settings.kappa > 0 else None
+    vector, corrected = None, None
+    if aim is not None:
+        vector = from_denoised(aim, x, denoised, step.here)
+        corrected = _corrected(vector, memory.previous, step, settings)
+    if aim is None or corrected is None:
+        output = from_denoised(quantity, x, denoised, step.here)
+    else:
+        output = convert(aim, quantity, x, corrected, step.here)
+
+    outputs, levels = (output, *memory.outputs), (step.here, *memory.levels)
+    order = usable_order(step.order, levels, step.target)
+    linear, weights = combination(scheme, settings.solver_type, levels[:order], step.target)
+    increment = outputs[0] * weights[0]
+    for value, weight in zip(outputs[1:order], weights[1:], strict=True):
+        increment = torch.add(increment, value, alpha=weight)
+
+    if settings.target == "increment" and settings.kappa > 0:
+        scale = vp_scale(step.target, step.parametrization)
+        vector = increment * scale
+        corrected = _corrected(vector, memory.previous, step, settings)
+        increment = increment if corrected is None else corrected / scale
+        if scheme != settings.scheme:  # an increment to another linear term is no previous step of the next one
+            vector = None
+    kept = settings.order - 1
+    return torch.add(increment, x, alpha=linear), Memory(vector, outputs[:kept], levels[:kept])
+
+
+def _corrected(vector: Tensor, previous: Tensor | None, step: Step, settings: LMLSettings) -> Tensor | None:
+    """The corrected vector, or None where there is nothing to correct: the first step, outside the window."""
+    if previous is None or not step.corrected:
+        return None
+    turn = measure_turn(vector, previous, step.weight)
+    return turn_away(vector, turn, relative_damping(settings, turn), settings.kappa, step.weight)

@@ -1,0 +1,46 @@
+"""Ancestral noise: step further down than asked, then add fresh noise up to the level asked for."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .parametrization import Level, Parametrization, level_of
+
+NoiseSampler = Callable[[Tensor, Tensor], Tensor]
+
+
+def split_level(here: Level, target: Level, eta: float, parametrization: Parametrization) -> tuple[Level, float]:
+    """The level to step down to, and the standard deviation of the noise to add there.
+
+    VE: sigma_up = eta sigma_t sqrt(1 - (sigma_t / sigma_s)^2), sigma_down^2 = sigma_t^2 - sigma_up^2.
+    Flow: sigma_down = sigma_t (1 + (sigma_t / sigma_s - 1) eta); the state is then scaled to alpha_t, so that
+    alpha and sigma of the result are those of the target.
+    """
+    if eta == 0 or target.sigma == 0:
+        return target, 0.0
+    ratio = target.sigma / here.sigma
+    if parametrization == "ve":
+        noise = eta * target.sigma * math.sqrt(1 - ratio**2)
+        return level_of(math.sqrt(target.sigma**2 - noise**2), parametrization), noise
+    down = level_of(target.sigma * (1 + (ratio - 1) * eta), parametrization)
+    return down, math.sqrt(target.sigma**2 - (down.sigma * target.alpha / down.alpha) ** 2)
+
+
+def seeded_noise_sampler(x: Tensor, seed: int | None) -> NoiseSampler:
+    """Standard normal noise like `x` from a generator of its own.
+
+    The seed is moved by one, so that the noise of the steps is not the noise that the run started from.
+
+    Raises:
+        ValueError: there is no seed.
+    """
+    if seed is None:
+        raise ValueError('eta is above 0, but there is no seed: pass extra_args["seed"] or a noise_sampler, or eta = 0')
+    generator = torch.Generator(device=x.device).manual_seed((seed + 1) % 2**64)
+
+    def noise_sampler(sigma: Tensor, sigma_next: Tensor) -> Tensor:
+        return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
+
+    return noise_sampler

@@ -1,0 +1,187 @@
+"""The closed form against the definition, against the golden directions, and its properties."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+from torch import Tensor
+
+from lml_sampler import correct
+
+GOLDEN = Path(__file__).parent / "golden" / "directions.safetensors"
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def vectors(shape: tuple[int, ...], seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """A step and a previous step at some angle to it."""
+    generator = torch.Generator().manual_seed(seed)
+    step = torch.randn(shape, generator=generator, dtype=torch.float64)
+    previous = step + 0.5 * torch.randn(shape, generator=generator, dtype=torch.float64)
+    return step.to(dtype), previous.to(dtype)
+
+
+def definition(step: Tensor, previous: Tensor, damping: float, kappa: float) -> Tensor:
+    """The paper's formula by solving the linear system, one sample at a time, in float64."""
+    result = []
+    for u, p in zip(step.double().flatten(1), previous.double().flatten(1), strict=True):
+        q = (1 - kappa) * u + kappa * p
+        v = torch.linalg.solve(damping * torch.eye(len(u), dtype=u.dtype) + torch.outer(q, q), u)
+        result.append(v * u.norm() / v.norm())
+    return torch.stack(result).view(step.shape)
+
+
+def relative_error(value: Tensor, exact: Tensor) -> float:
+    return ((value.double() - exact).norm() / exact.norm()).item()
+
+
+@pytest.mark.parametrize("kappa", [1e-3, 0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("damping", [1e-2, 1.0, 30.0])
+def test_equals_the_definition(damping: float, kappa: float) -> None:
+    step, previous = vectors((3, 2, 5))
+    expected = definition(step, previous, damping, kappa)
+    assert relative_error(correct(step, previous, damping, kappa), expected) < 1e-10
+    single = correct(step.float(), previous.float(), damping, kappa)
+    assert relative_error(single, expected) < 1e-5
+
+
+def golden_directions() -> list[int]:
+    with safe_open(GOLDEN, "pt") as file:
+        return list(range(len(json.loads(file.metadata()["cases"]))))
+
+
+@pytest.mark.parametrize("case", golden_directions())
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-8), (torch.float32, 1e-5)])
+def test_equals_the_released_direction_in_float64(case: int, dtype: torch.dtype, tolerance: float) -> None:
+    with safe_open(GOLDEN, "pt") as file:
+        entry = json.loads(file.metadata()["cases"])[case]
+        step, direction = file.get_tensor(f"{case}.step"), file.get_tensor(f"{case}.direction")
+        # The first step of a run has no previous one: its direction is the step itself.
+        previous = file.get_tensor(f"{case}.previous") if entry["has_previous"] else step
+    result = correct(step.to(dtype), previous.to(dtype), entry["damping"], entry["kappa"])
+    assert relative_error(result, direction) < tolerance
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_kappa_zero_is_the_identity_bit_for_bit(dtype: torch.dtype) -> None:
+    step, previous = vectors((2, 4, 8, 8), dtype=dtype)
+    assert torch.equal(correct(step, previous, 1.0, 0.0), step)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_huge_damping_leaves_the_step(dtype: torch.dtype) -> None:
+    step, previous = vectors((2, 4, 8, 8), dtype=dtype)
+    result = correct(step, previous, 1e30, 1.0)
+    torch.testing.assert_close(result, step, rtol=4 * torch.finfo(dtype).eps, atol=0)
+
+
+def test_zero_steps_stay_zero() -> None:
+    step, previous = vectors((2, 3, 4))
+    step[0] = 0
+    result = correct(step, previous, 1e-3, 0.5)
+    assert torch.equal(result[0], torch.zeros(3, 4, dtype=result.dtype))
+    assert result.isfinite().all()
+    assert torch.equal(correct(step * 0, previous * 0, 1e-3, 0.5), step * 0)
+
+
+def test_a_parallel_previous_step_changes_nothing() -> None:
+    step, _ = vectors((2, 3, 4))
+    for factor in (1.0, 2.0, -1.0, 0.0):
+        torch.testing.assert_close(correct(step, factor * step, 0.1, 0.7), step)
+
+
+def test_half_precision_sums_do_not_overflow() -> None:
+    step, previous = vectors((1, 16, 128, 128), dtype=torch.float16)
+    exact = correct(step.double(), previous.double(), 1e5, 0.5)
+    assert relative_error(correct(step, previous, 1e5, 0.5), exact) < 1e-3
+
+
+shapes = st.lists(st.integers(1, 5), min_size=2, max_size=6).map(tuple)
+gains = {"damping": st.floats(1e-8, 1e8), "kappa": st.floats(0, 1), "seed": st.integers(0, 99)}
+
+
+@given(shape=shapes, scale=st.sampled_from([1e-6, 1.0, 1e6]), **gains)
+@settings(max_examples=200, deadline=None)
+def test_length_is_kept(shape: tuple[int, ...], scale: float, damping: float, kappa: float, seed: int) -> None:
+    step, previous = vectors(shape, seed)
+    result = correct(step * scale, previous * scale, damping, kappa)
+    assert result.isfinite().all()
+    torch.testing.assert_close(result.flatten(1).norm(dim=1), (step * scale).flatten(1).norm(dim=1))
+
+
+@given(shape=shapes, **gains)
+@settings(max_examples=100, deadline=None)
+def test_a_batch_equals_its_singles(shape: tuple[int, ...], damping: float, kappa: float, seed: int) -> None:
+    step, previous = vectors(shape, seed)
+    together = correct(step, previous, damping, kappa)
+    for k in range(shape[0]):
+        alone = correct(step[k : k + 1], previous[k : k + 1], damping, kappa)
+        torch.testing.assert_close(together[k : k + 1], alone)
+
+
+@given(scale=st.sampled_from([1e-3, 0.5, 4.0, 1e3]), **gains)
+@settings(max_examples=100, deadline=None)
+def test_scaling_the_step_scales_the_damping_quadratically(
+    scale: float, damping: float, kappa: float, seed: int
+) -> None:
+    step, previous = vectors((2, 3, 4), seed)
+    scaled = correct(step * scale, previous * scale, damping * scale**2, kappa)
+    torch.testing.assert_close(scaled, correct(step, previous, damping, kappa) * scale)
+
+
+@given(**gains)
+@settings(max_examples=50, deadline=None)
+def test_the_order_of_elements_does_not_matter(damping: float, kappa: float, seed: int) -> None:
+    step, previous = vectors((2, 24), seed)
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(seed))
+    shuffled = correct(step[:, order], previous[:, order], damping, kappa)
+    torch.testing.assert_close(shuffled, correct(step, previous, damping, kappa)[:, order])
+
+
+def test_what_the_mask_leaves_out_neither_counts_nor_changes() -> None:
+    step, previous = vectors((2, 4, 8, 8))
+    mask = torch.zeros(1, 1, 8, 8, dtype=step.dtype)
+    mask[..., 2:6, 2:6] = 1
+    result = correct(step, previous, 1.0, 0.5, mask)
+    other_step, other_previous = (torch.where(mask > 0, value, 1e3 * value.flip(0)) for value in (step, previous))
+    other = correct(other_step, other_previous, 1.0, 0.5, mask)
+    inside = (mask > 0).expand_as(step)
+    assert torch.equal(result[inside], other[inside])
+    assert torch.equal(other[~inside], other_step[~inside])
+    alone = correct(step[..., 2:6, 2:6], previous[..., 2:6, 2:6], 1.0, 0.5)
+    torch.testing.assert_close(result[..., 2:6, 2:6], alone)
+
+
+def test_damping_may_differ_per_sample() -> None:
+    step, previous = vectors((2, 5))
+    result = correct(step, previous, torch.tensor([0.1, 10.0]), 0.5)
+    torch.testing.assert_close(result[1:], correct(step[1:], previous[1:], 10.0, 0.5))
+    assert not torch.allclose(result[0], correct(step, previous, 10.0, 0.5)[0])
+
+
+@pytest.mark.parametrize(
+    ("damping", "kappa", "message"),
+    [
+        (0.0, 0.5, r"damping \(λ\) is 0.0; it must be a finite number above 0"),
+        (-1.0, 0.5, r"damping \(λ\) is -1.0"),
+        (float("inf"), 0.5, r"damping \(λ\) is inf"),
+        (float("nan"), 0.5, r"damping \(λ\) is nan"),
+        (1.0, 1.5, r"kappa \(κ\) is 1.5; it must be within \[0, 1\]"),
+        (1.0, -0.1, r"kappa \(κ\) is -0.1"),
+        (1.0, float("nan"), r"kappa \(κ\) is nan"),
+    ],
+)
+def test_bad_numbers_are_named(damping: float, kappa: float, message: str) -> None:
+    step, previous = vectors((2, 3))
+    with pytest.raises(ValueError, match=message):
+        correct(step, previous, damping, kappa)
+
+
+def test_bad_shapes_are_named() -> None:
+    with pytest.raises(ValueError, match=r"previous has shape \(2, 4\) and step \(2, 3\)"):
+        correct(torch.ones(2, 3), torch.ones(2, 4), 1.0, 0.5)
+    with pytest.raises(ValueError, match=r"step has shape \(3,\); it needs a batch axis"):
+        correct(torch.ones(3), torch.ones(3), 1.0, 0.5)

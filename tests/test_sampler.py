@@ -1,0 +1,253 @@
+"""The loop: golden trajectories, neutrality, the contract of a k-diffusion sampler, noise, windows, bad input."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from problems import mixture
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lml_sampler import LMLSettings, sample_lml
+
+GOLDEN = Path(__file__).parent / "golden"
+MIXTURE = mixture()
+SIGMAS = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.0], dtype=torch.float64)
+
+
+def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def run(x: Tensor, sigmas: Tensor = SIGMAS, model: Any = MIXTURE.denoise, **options: Any) -> Tensor:
+    names = LMLSettings.__dataclass_fields__
+    settings = LMLSettings(**{name: options.pop(name) for name in list(options) if name in names})
+    return sample_lml(model, x, sigmas, disable=True, settings=settings, **options)
+
+
+def golden_cases() -> list[dict[str, Any]]:
+    """Multistep runs corrected on the increment, and deterministic flow runs."""
+    cases = json.loads((GOLDEN / "index.json").read_text())
+    return [case for case in cases if case["correction"] == "increment" or case.get("stochastic") is False]
+
+
+@pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case["name"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-7), (torch.float32, 1e-4)])
+def test_golden_trajectory(case: dict[str, Any], dtype: torch.dtype, tolerance: float) -> None:
+    """Feed the recorded model outputs back and compare every state with the released float64 run."""
+    record = load_file(GOLDEN / f"{case['name']}.safetensors")
+    flow = case["scheme"] == "flow_euler"
+    scale = torch.ones_like(record["sigma"]) if flow else 1 / record["alpha"]
+    outputs = record["velocity" if flow else "eps"].to(dtype)
+    states = []
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        states.append(x)
+        return x - sigma.view(-1, *[1] * (x.ndim - 1)) * outputs[len(states) - 1]
+
+    settings = LMLSettings(
+        scheme="ddim" if flow else case["scheme"],
+        order=case["order"],
+        solver_type=case.get("solver_type", "midpoint"),
+        target=case["correction"],
+        damping_mode="absolute",
+        damping=case["damping"],
+        kappa=case["kappa"],
+        lower_order_final=case.get("lower_order_final", False),
+    )
+    x = (record["x"][0] * scale[0]).to(dtype)
+    sigmas = (record["sigma"] * scale).to(dtype)
+    parametrization = "flow" if flow else "ve"
+    states.append(sample_lml(model, x, sigmas, disable=True, settings=settings, parametrization=parametrization))
+    for state, expected, factor in zip(states, record["x"], scale, strict=True):
+        assert ((state / factor - expected).norm() / expected.norm()).item() < tolerance
+
+
+@pytest.mark.parametrize("scheme", ["ddim", "dpmsolver", "dpmsolver++"])
+@pytest.mark.parametrize("target", ["score", "increment"])
+@pytest.mark.parametrize("mode", ["adaptive", "relative", "absolute"])
+def test_kappa_zero_and_an_empty_window_are_the_plain_scheme_bit_for_bit(scheme: str, target: str, mode: str) -> None:
+    x = noise(4, 8, dtype=torch.float32) * 8
+    options = {"scheme": scheme, "order": 1 if scheme == "ddim" else 3, "damping_mode": mode}
+    plain = run(x, SIGMAS.float(), model=mixture32, kappa=0.0, **options)
+    assert torch.equal(run(x, SIGMAS.float(), model=mixture32, kappa=0.0, target=target, **options), plain)
+    outside = run(x, SIGMAS.float(), model=mixture32, start_percent=1.0, target=target, **options)
+    assert torch.equal(outside, plain)
+    corrected = run(x, SIGMAS.float(), model=mixture32, target=target, **options)
+    assert not torch.allclose(corrected, plain)
+
+
+def mixture32(x: Tensor, sigma: Tensor) -> Tensor:
+    return MIXTURE.denoise(x.double(), sigma.double()).to(x.dtype)
+
+
+def test_the_default_brings_few_steps_closer_to_the_solution() -> None:
+    x = noise(256, 8) * SIGMAS[0]
+    fine = torch.cat([torch.logspace(0.90309, -3, 2000, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)])
+    exact = run(x, fine, kappa=0.0, scheme="dpmsolver++", order=3)
+    error = {kappa: (run(x, kappa=kappa) - exact).pow(2).mean().sqrt() for kappa in (0.0, LMLSettings().kappa)}
+    assert error[LMLSettings().kappa] < 0.8 * error[0.0]
+
+
+@pytest.mark.parametrize("mode", ["adaptive", "relative"])
+def test_unit_free_damping_does_not_see_the_size_of_the_latent(mode: str) -> None:
+    """The same picture tiled four times is corrected like one tile; the absolute lambda is not."""
+    problem = mixture()
+
+    def tiled(x: Tensor, sigma: Tensor) -> Tensor:
+        return torch.cat([problem.denoise(part, sigma) for part in x.chunk(4, dim=1)], dim=1)
+
+    x = noise(3, 8) * SIGMAS[0]
+    one = run(x, damping_mode=mode)
+    torch.testing.assert_close(run(x.repeat(1, 4), model=tiled, damping_mode=mode), one.repeat(1, 4))
+    absolute = {"damping_mode": "absolute", "damping": 5.0}
+    assert not torch.allclose(run(x.repeat(1, 4), model=tiled, **absolute), run(x, **absolute).repeat(1, 4))
+
+
+def test_a_batch_equals_its_singles() -> None:
+    x = noise(5, 8) * SIGMAS[0]
+    together = run(x)
+    for k in range(5):
+        torch.testing.assert_close(together[k : k + 1], run(x[k : k + 1]))
+
+
+@pytest.mark.parametrize("shape", [(2, 8), (2, 4, 6), (2, 4, 6, 6), (2, 4, 3, 6, 6), (2, 1, 480)])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_any_rank_and_dtype(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    x = noise(*shape, dtype=dtype) * 8
+    result = run(x, SIGMAS.to(dtype), model=lambda x, sigma: x / (1 + sigma.view(-1, *[1] * (x.ndim - 1)) ** 2))
+    assert result.shape == x.shape and result.dtype == dtype and result.isfinite().all()
+
+
+def test_the_model_and_the_callback_are_called_once_a_step() -> None:
+    calls, seen = [], []
+
+    def model(x: Tensor, sigma: Tensor, **extra: Any) -> Tensor:
+        calls.append((sigma.clone(), extra))
+        return MIXTURE.denoise(x, sigma)
+
+    run(noise(2, 8), model=model, extra_args={"seed": 3, "model_options": {}}, callback=seen.append)
+    assert [sigma.tolist() for sigma, _ in calls] == [[sigma, sigma] for sigma in SIGMAS[:-1].tolist()]
+    assert all(extra == {"seed": 3, "model_options": {}} for _, extra in calls)
+    assert [entry["i"] for entry in seen] == list(range(6))
+    assert all({"x", "denoised", "sigma", "sigma_hat"} <= entry.keys() for entry in seen)
+
+
+def test_two_runs_are_the_same_and_leave_the_input_alone() -> None:
+    x = noise(2, 8) * 8
+    before = x.clone()
+    first = run(x)
+    run(noise(1, 8, seed=5))
+    assert torch.equal(run(x), first) and torch.equal(x, before)
+
+
+@pytest.mark.parametrize("sigmas", [[], [3.0]])
+def test_a_schedule_without_steps_returns_the_input(sigmas: list[float]) -> None:
+    x = noise(2, 8)
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        raise AssertionError("called")
+
+    assert run(x, torch.tensor(sigmas), model=model) is x
+
+
+def test_the_mask_keeps_what_is_outside_from_the_correction() -> None:
+    """As the host does: outside the mask the model returns the original, whatever the state is there."""
+    mask = torch.zeros(1, 8, dtype=torch.float64)
+    mask[:, :5] = 1
+
+    def run_with(original: Tensor) -> Tensor:
+        def model(x: Tensor, sigma: Tensor, denoise_mask: Tensor) -> Tensor:
+            inside = x / (1 + sigma.view(-1, 1) ** 2) + 0.1 * torch.sin(3 * (x * denoise_mask).roll(1, 1))
+            return torch.where(denoise_mask > 0, inside, original)
+
+        return run(noise(3, 8) * 8, model=model, extra_args={"denoise_mask": mask})
+
+    one, other = run_with(torch.zeros(3, 8, dtype=torch.float64)), run_with(noise(3, 8, seed=9) * 100)
+    assert torch.equal(one[:, :5], other[:, :5])
+    torch.testing.assert_close(other[:, 5:], noise(3, 8, seed=9)[:, 5:] * 100)
+
+
+def test_windows() -> None:
+    """The window counts steps of the run: [start, end)."""
+    settings = LMLSettings(start_percent=0.25, end_percent=0.75)
+    assert [settings.corrects(step, 8) for step in range(8)] == [False] * 2 + [True] * 4 + [False] * 2
+    assert all(LMLSettings().corrects(step, 5) for step in range(5))
+    x = noise(2, 8) * 8
+    assert not torch.allclose(run(x, start_percent=0.5), run(x))
+
+
+@pytest.mark.parametrize("parametrization", ["ve", "flow"])
+def test_ancestral_noise_keeps_the_noise_level(parametrization: str) -> None:
+    """For data at one point every state is alpha * x0 + sigma * noise, so the spread of the result is known."""
+    sigmas = torch.tensor([0.9, 0.6, 0.3], dtype=torch.float64)
+    x = 0.9 * noise(4000, 8)
+    options: dict[str, Any] = {"parametrization": parametrization, "kappa": 0.0, "extra_args": {"seed": 1}}
+
+    def model(x: Tensor, sigma: Tensor, seed: int) -> Tensor:
+        return torch.zeros_like(x)
+
+    result = run(x, sigmas, model=model, eta=1.0, **options)
+    assert result.std().item() == pytest.approx(0.3, rel=0.02)
+    assert torch.equal(result, run(x, sigmas, model=model, eta=1.0, **options))
+    assert not torch.equal(result, run(x, sigmas, model=model, eta=1.0, **(options | {"extra_args": {"seed": 2}})))
+    assert torch.equal(run(x, sigmas, model=model, **options), run(x, sigmas, model=model, s_noise=0.0, **options))
+
+
+def test_noise_comes_from_the_caller_and_not_from_the_global_generator() -> None:
+    state = torch.random.get_rng_state()
+    asked = []
+
+    def noise_sampler(sigma: Tensor, sigma_next: Tensor) -> Tensor:
+        asked.append((sigma.item(), sigma_next.item()))
+        return torch.zeros(2, 8, dtype=torch.float64)
+
+    run(noise(2, 8), eta=0.5, noise_sampler=noise_sampler)
+    assert asked == list(zip(SIGMAS[:-2].tolist(), SIGMAS[1:-1].tolist(), strict=True))
+    run(noise(2, 8), eta=0.5, extra_args={"seed": 0}, model=lambda x, sigma, seed: x * 0)
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"damping": 0.0}, r"damping \(λ\) is 0.0"),
+        ({"damping": float("inf")}, r"damping \(λ\) is inf"),
+        ({"kappa": 1.01}, r"kappa \(κ\) is 1.01; it must be within \[0, 1\]"),
+        ({"order": 4, "scheme": "dpmsolver"}, "order is 4; it must be 1, 2 or 3"),
+        ({"order": 2}, "order is 2, but the scheme ddim is of order 1. Set order to 1, or scheme to"),
+        ({"scheme": "euler"}, "scheme is 'euler'; choose one of ddim, dpmsolver, dpmsolver"),
+        ({"solver_type": "rk"}, "solver_type is 'rk'; choose one of midpoint, heun"),
+        ({"target": "noise"}, "target is 'noise'; choose one of score, velocity, increment"),
+        ({"damping_mode": "auto"}, "damping_mode is 'auto'; choose one of adaptive, relative, absolute"),
+        ({"start_percent": 0.6, "end_percent": 0.5}, "start_percent is 0.6 and end_percent 0.5"),
+        ({"end_percent": 1.5}, "end_percent 1.5"),
+        ({"eta": 2.0}, r"eta is 2.0; it must be within \[0, 1\]"),
+        ({"s_noise": -1.0}, "s_noise is -1.0"),
+        ({"target": "velocity"}, "target is 'velocity', but this is not a flow model"),
+        ({"parametrization": "vp"}, "parametrization is 'vp'; choose one of ve"),
+        ({"sigmas": [1.0, 2.0, 0.0]}, r"sigmas\[1\] is 2.0 after 1.0; each must be below"),
+        ({"sigmas": [1.0, 1.0, 0.0]}, r"sigmas\[1\] is 1.0 after 1.0"),
+        ({"sigmas": [1.0, float("nan"), 0.0]}, r"sigmas\[1\] is nan"),
+        ({"sigmas": [1.0, -0.5]}, r"sigmas\[1\] is -0.5"),
+        ({"sigmas": [1.5, 0.5], "parametrization": "flow"}, r"sigmas\[0\] is 1.5; a flow model's sigmas"),
+        ({"eta": 1.0}, 'eta is above 0, but there is no seed: pass extra_args\\["seed"\\]'),
+        ({"x": torch.ones(8)}, r"x has shape \(8,\); it needs a batch axis"),
+    ],
+)
+def test_bad_input_is_named_before_the_first_model_call(options: dict[str, Any], message: str) -> None:
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        raise AssertionError("the model was called")
+
+    options = dict(options)
+    sigmas = torch.tensor(options.pop("sigmas", SIGMAS.tolist()))
+    x = options.pop("x", noise(2, 8))
+    with pytest.raises(ValueError, match=message):
+        run(x, sigmas, model=model, **options)
+
+
+def test_settings_are_immutable() -> None:
+    with pytest.raises(AttributeError):
+        LMLSettings().kappa = 0.1  # type: ignore[misc]

@@ -1,0 +1,141 @@
+"""The schemes: verified order of convergence, and their coefficients."""
+
+import math
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+from problems import Gaussian, mixture
+from torch import Tensor
+
+from lml_sampler import LMLSettings, sample_lml
+from lml_sampler.schemes import phi
+
+PLAIN = {"kappa": 0.0}
+ORDER_SEEN = {1: 1, 2: 2, 3: 2}  # the published third-order form takes half of the second derivative
+SCHEMES = [
+    {"scheme": "ddim", "order": 1},
+    *(
+        {"scheme": scheme, "order": order, "solver_type": kind}
+        for scheme in ("dpmsolver", "dpmsolver++")
+        for order, kind in ((1, "midpoint"), (2, "midpoint"), (2, "heun"), (3, "midpoint"))
+    ),
+]
+
+
+def schedule(parametrization: str, steps: int) -> Tensor:
+    """Even in half-logSNR, after a short first step.
+
+    The first step of a multistep scheme is of first order: of size h^1.5 its error is of third order, and the order
+    of the scheme shows.
+    """
+    low, high = (-2.3, 3.0) if parametrization == "ve" else (-3.0, 3.0)
+    size = (high - low) / steps
+    grid = torch.linspace(low, high, steps + 1, dtype=torch.float64)
+    half_log_snr = torch.cat([grid[:1], grid[:1] + 0.2 * size**1.5, grid[1:]])
+    return (-half_log_snr).exp() if parametrization == "ve" else (-half_log_snr).sigmoid()
+
+
+def slope(errors: list[float], steps: list[int]) -> float:
+    """The order seen: minus the slope of log error over log steps."""
+    return -np.polyfit(np.log(steps), np.log(errors), 1)[0]
+
+
+@pytest.mark.parametrize("parametrization", ["ve", "flow"])
+@pytest.mark.parametrize("options", SCHEMES, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize("kappa", [0.0, 0.7])
+def test_order_on_a_gaussian(options: dict[str, Any], parametrization: str, kappa: float) -> None:
+    """The plain scheme has its order; the corrected one converges too (the correction is itself of first order)."""
+    problem = Gaussian(parametrization=parametrization)
+    generator = torch.Generator().manual_seed(1)
+    start = torch.randn(4, 16, generator=generator, dtype=torch.float64)
+    steps, errors = [60, 90, 135, 200], []
+    for count in steps:
+        sigmas = schedule(parametrization, count)
+        x = start * sigmas[0]
+        settings = LMLSettings(**options, kappa=kappa)
+        result = sample_lml(
+            problem.denoise, x, sigmas, disable=True, settings=settings, parametrization=parametrization
+        )
+        errors.append((result - problem.solve(x, sigmas[0], sigmas[-1])).norm().item())
+    if kappa == 0:
+        assert slope(errors, steps) == pytest.approx(ORDER_SEEN[options["order"]], abs=0.25)
+    else:
+        assert slope(errors, steps) > 0.8
+
+
+@pytest.mark.parametrize("parametrization", ["ve", "flow"])
+@pytest.mark.parametrize("options", SCHEMES, ids=lambda options: "-".join(map(str, options.values())))
+def test_order_on_a_mixture(options: dict[str, Any], parametrization: str) -> None:
+    problem = mixture(parametrization)
+    x = torch.randn(8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def run(count: int, **settings: Any) -> Tensor:
+        sigmas = schedule(parametrization, count)
+        chosen = LMLSettings(**settings, **PLAIN)
+        return sample_lml(
+            problem.denoise, x * sigmas[0], sigmas, disable=True, settings=chosen, parametrization=parametrization
+        )
+
+    exact = run(4000, scheme="dpmsolver++", order=3)
+    steps = [120, 180, 270, 400]
+    errors = [(run(count, **options) - exact).norm().item() for count in steps]
+    assert slope(errors, steps) == pytest.approx(ORDER_SEEN[options["order"]], abs=0.25)
+
+
+@pytest.mark.parametrize("index", [1, 2, 3])
+@pytest.mark.parametrize("z", [-30.0, -1.001, -0.999, -1e-3, -1e-9, 0.0, 1e-9, 1e-3, 0.5, 0.999, 1.001, 8.0])
+def test_phi_functions(index: int, z: float) -> None:
+    with mpmath.workdps(40):
+        exact = mpmath.nsum(lambda n: mpmath.mpf(z) ** n / mpmath.factorial(n + index), [0, mpmath.inf])
+    assert phi(index, z) == pytest.approx(float(exact), rel=1e-13)
+
+
+@pytest.mark.parametrize("parametrization", ["ve", "flow"])
+@pytest.mark.parametrize("options", SCHEMES, ids=lambda options: "-".join(map(str, options.values())))
+def test_the_step_to_sigma_zero_is_the_denoised_prediction(options: dict[str, Any], parametrization: str) -> None:
+    problem = mixture(parametrization)
+    sigmas = torch.tensor([0.9, 0.7, 0.4, 0.0], dtype=torch.float64)
+    seen = []
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        seen.append(problem.denoise(x, sigma))
+        return seen[-1]
+
+    x = torch.randn(4, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    settings = LMLSettings(**options, **PLAIN)
+    result = sample_lml(model, x, sigmas, disable=True, settings=settings, parametrization=parametrization)
+    torch.testing.assert_close(result, seen[-1])
+
+
+@pytest.mark.parametrize("options", SCHEMES, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize("target", ["score", "velocity", "increment"])
+def test_flow_runs_from_sigma_one(options: dict[str, Any], target: str) -> None:
+    """alpha is 0 and half-logSNR -inf there: the first step is of first order, and all schemes agree on it."""
+    problem = mixture("flow")
+    sigmas = torch.tensor([1.0, 0.8, 0.5, 0.2, 0.0], dtype=torch.float64)
+    states = []
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        states.append(x)
+        return problem.denoise(x, sigma)
+
+    x = torch.randn(4, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    settings = LMLSettings(**options, target=target)
+    result = sample_lml(model, x, sigmas, disable=True, settings=settings, parametrization="flow")
+    assert result.isfinite().all()
+    euler = x + (x - problem.denoise(x, sigmas[:1].expand(4))) * (0.8 - 1.0)
+    torch.testing.assert_close(states[1], euler)
+
+
+def test_higher_orders_need_no_history_at_the_start() -> None:
+    """One step is one Euler step, whatever the order."""
+    problem = Gaussian()
+    x = torch.ones(1, 4, dtype=torch.float64)
+    sigmas = torch.tensor([2.0, 1.0], dtype=torch.float64)
+    for options in SCHEMES:
+        result = sample_lml(problem.denoise, x, sigmas, disable=True, settings=LMLSettings(**options))
+        torch.testing.assert_close(result, x - (x - problem.denoise(x, sigmas[:1])) / 2)
+    assert math.isfinite(result.sum().item())
