@@ -56,7 +56,10 @@ def schedule(sigmas: list[float], parametrization: Parametrization) -> list[Leve
         raise ValueError(f"parametrization is {parametrization!r}; choose one of ve (eps, v and EDM models), flow.")
     for index, sigma in enumerate(sigmas):
         if not (math.isfinite(sigma) and sigma >= 0):
-            raise ValueError(f"sigmas[{index}] is {sigma}; it must be a finite number from 0 up. Check the scheduler.")
+            raise ValueError(
+                f"sigmas[{index}] is {sigma}; it must be a finite number from 0 up. "
+                "The scheduler fails at this number of steps: use another one, or more steps."
+            )
         if parametrization == "flow" and sigma > 1:
             raise ValueError(
                 f"sigmas[{index}] is {sigma}; a flow model's sigmas are within [0, 1]. "

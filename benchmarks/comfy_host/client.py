@@ -71,6 +71,8 @@ class Client:
         socket = websocket.create_connection(f"ws://{self.address}/ws?clientId={self.id}", timeout=timeout)
         try:
             answer = self._post("/prompt", json={"prompt": prompt, "client_id": self.id}).json()
+            if answer.get("node_errors"):  # ComfyUI runs the rest of a workflow that is wrong in part
+                raise PromptError(json.dumps(answer["node_errors"], ensure_ascii=False))
             prompt_id = answer["prompt_id"]
             self._follow(socket, prompt_id, result, time.monotonic() + timeout)
         except websocket.WebSocketTimeoutException:

@@ -1,0 +1,142 @@
+"""`make demo`: LML beside ComfyUI's own samplers in the real ComfyUI, as a picture and a table.
+
+Runs the shipped workflow over ComfyUI's HTTP API: the same seed and steps for every sampler, and a converged run as
+the reference. `--open` leaves ComfyUI running for the browser instead.
+"""
+
+import argparse
+import copy
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from comfy_host.client import Client
+from comfy_host.install import ROOT, WORK
+from comfy_host.server import comfyui
+from PIL import Image, ImageDraw, ImageFont
+
+WORKFLOW = ROOT / "workflows" / "LML_Demo.json"
+STEPS = (5, 8, 12)
+BUILT_IN = ("euler", "dpmpp_2m", "uni_pc")
+REFERENCE = ("dpmpp_2m", 150)
+SUBJECTS = (("circle", "red"), ("square", "yellow"), ("triangle", "green"), ("star", "blue"))
+BATCH = 4
+
+
+def cell_prompt(prompt: dict[str, Any], sampler: str, steps: int, subject: tuple[str, str]) -> dict[str, Any]:
+    """The workflow cut down to one sampler: its LML branch, or its KSampler branch with `sampler`."""
+    prompt = copy.deepcopy(prompt)
+    kind = "LMLKSampler" if sampler == "lml" else "KSampler"
+    kept = reaching(prompt, find(prompt, kind))
+    prompt = {node: value for node, value in prompt.items() if node in kept}
+    inputs = prompt[find(prompt, kind)]["inputs"]
+    inputs["steps"] = steps
+    if kind == "KSampler":
+        inputs["sampler_name"] = sampler
+    shape, color = subject
+    prompt[find(prompt, "LMLDemoModel")]["inputs"] |= {"shape": shape, "color": color, "batch_size": BATCH}
+    return prompt
+
+
+def find(prompt: dict[str, Any], class_type: str) -> str:
+    """The id of the node of a type."""
+    return next(node for node, value in prompt.items() if value["class_type"] == class_type)
+
+
+def reaching(prompt: dict[str, Any], start: str) -> set[str]:
+    """The nodes that `start` needs, itself, and those that need it."""
+    sources = {
+        node: {link[0] for link in value["inputs"].values() if isinstance(link, list)} for node, value in prompt.items()
+    }
+    kept = {start}
+    while True:
+        needed = set().union(*(sources[node] for node in kept))
+        fed = {node for node, links in sources.items() if links & (kept - needed) and node not in kept}
+        if needed | fed <= kept:
+            return kept
+        kept |= needed | fed
+
+
+def pictures(client: Client, prompt: dict[str, Any], sampler: str, steps: int) -> list[Image.Image]:
+    """All pictures of one sampler at one number of steps, subject by subject."""
+    result = []
+    for subject in SUBJECTS:
+        images = client.run(cell_prompt(prompt, sampler, steps, subject)).images
+        result += [image for batch in images.values() for image in batch]
+    return result
+
+
+def rms(images: list[Image.Image], reference: list[Image.Image]) -> float:
+    """Root mean square difference, in units of the full brightness."""
+    values = np.stack([np.asarray(image, dtype=np.float64) for image in images])
+    exact = np.stack([np.asarray(image, dtype=np.float64) for image in reference])
+    return float(np.sqrt(np.mean((values - exact) ** 2)) / 255)
+
+
+def contact_sheet(cells: dict[tuple[str, int], list[Image.Image]], reference: list[Image.Image]) -> Image.Image:
+    """Rows: samplers and the reference; columns: steps; in a cell one picture of each subject."""
+    size, gap, label, head = 88, 6, 150, 34
+    strip = len(SUBJECTS) * size
+    rows = ["lml", *BUILT_IN]
+    width = label + len(STEPS) * (strip + gap)
+    sheet = Image.new("RGB", (width, head + (len(rows) + 1) * (size + gap)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+
+    def paste(images: list[Image.Image], left: int, top: int) -> None:
+        for k, image in enumerate(images[::BATCH]):
+            sheet.paste(image.resize((size, size), Image.Resampling.NEAREST), (left + k * size, top))
+
+    for column, steps in enumerate(STEPS):
+        draw.text((label + column * (strip + gap) + strip / 2, 8), f"{steps} steps", "black", font, "ma")
+    for row, name in enumerate(rows):
+        top = head + row * (size + gap)
+        draw.text((10, top + size / 2), "LML" if name == "lml" else name, "black", font, "lm")
+        for column, steps in enumerate(STEPS):
+            paste(cells[name, steps], label + column * (strip + gap), top)
+    top = head + len(rows) * (size + gap)
+    draw.text((10, top + size / 2), f"{REFERENCE[0]}, {REFERENCE[1]} steps", "black", ImageFont.load_default(13), "lm")
+    for column in range(len(STEPS)):
+        paste(reference, label + column * (strip + gap), top)
+    return sheet
+
+
+def compare(client: Client, path: Path) -> None:
+    """Run every cell, write the sheet and print the table."""
+    prompt = client.to_api(json.loads(WORKFLOW.read_text()))
+    reference = pictures(client, prompt, *REFERENCE)
+    cells = {(name, steps): pictures(client, prompt, name, steps) for name in ("lml", *BUILT_IN) for steps in STEPS}
+    contact_sheet(cells, reference).save(path)
+    print(f"\nRMS distance to the converged picture ({REFERENCE[0]}, {REFERENCE[1]} steps), {len(reference)} pictures")
+    print(f"{'sampler':<10}" + "".join(f"{f'{steps} steps':>10}" for steps in STEPS))
+    for name in ("lml", *BUILT_IN):
+        print(f"{name:<10}" + "".join(f"{rms(cells[name, steps], reference):>10.3f}" for steps in STEPS))
+    print(f"\nPicture: {path}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--open", action="store_true", help="leave ComfyUI running with the workflow ready to load")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ComfyUI is stopped in either case
+    started = time.monotonic()
+    print("Starting ComfyUI ...", flush=True)
+    threads = {"OMP_NUM_THREADS": str(os.cpu_count() or 1)}
+    with comfyui(WORK / "demo", ["--preview-method", "latent2rgb"], threads) as client:
+        if options.open:
+            print(f"Open {client.url}/?template={quote(WORKFLOW.stem)}&source=lml-sampler   (Ctrl-C stops ComfyUI)")
+            try:
+                while True:
+                    time.sleep(3600)
+            except KeyboardInterrupt:
+                return
+        compare(client, ROOT / "demo.png")
+    print(f"Done in {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The ComfyUI nodes: schema, validation, one call into the core."""

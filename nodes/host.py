@@ -1,0 +1,169 @@
+"""The only module that knows ComfyUI's internals: its samplers, its schedules, its model classes."""
+
+import inspect
+from typing import Any, ClassVar
+
+import comfy.k_diffusion.sampling as k_diffusion_sampling
+import comfy.latent_formats
+import comfy.model_management
+import comfy.model_sampling
+import comfy.ops
+import comfy.sample
+import comfy.samplers
+import comfy.sd
+import comfy.supported_models_base
+import comfy.utils
+import latent_preview
+import torch
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+from comfy.model_base import BaseModel, ModelType
+from comfy.model_patcher import ModelPatcher
+from torch import Tensor
+
+from .. import lml_sampler as core
+from ..lml_sampler.sampler import DEFAULT_SETTINGS
+
+
+def sample_lml(
+    model: Any,
+    x: Tensor,
+    sigmas: Tensor,
+    extra_args: dict[str, Any] | None = None,
+    callback: Any = None,
+    disable: bool | None = None,
+    settings: core.LMLSettings = DEFAULT_SETTINGS,
+    noise_sampler: Any = None,
+) -> Tensor:
+    """`lml_sampler.sample_lml` as ComfyUI calls its samplers: the parametrization is read from the model."""
+    model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
+    if settings.scheme != "ddim":
+        # As ComfyUI's own multistep samplers do, so that the history reaches back to a finite half-logSNR.
+        sigmas = k_diffusion_sampling.offset_first_sigma_for_snr(sigmas, model_sampling)
+    flow = isinstance(model_sampling, comfy.model_sampling.CONST)
+    return core.sample_lml(
+        model,
+        x,
+        sigmas,
+        extra_args=extra_args,
+        callback=callback,
+        disable=disable,
+        settings=settings,
+        parametrization="flow" if flow else "ve",
+        noise_sampler=noise_sampler,
+    )
+
+
+def sampler(settings: core.LMLSettings) -> comfy.samplers.KSAMPLER:
+    """A SAMPLER with these settings."""
+    return comfy.samplers.KSAMPLER(sample_lml, {"settings": settings})
+
+
+def add_to_sampler_list(name: str) -> bool:
+    """Append a sampler to ComfyUI's list; False, and nothing changed, if the name is taken."""
+    function = f"sample_{name}"
+    if name in comfy.samplers.SAMPLER_NAMES or hasattr(k_diffusion_sampling, function):
+        return False
+    setattr(k_diffusion_sampling, function, sample_lml)
+    # KSampler and KSamplerSelect read this very list.
+    comfy.samplers.SAMPLER_NAMES.append(name)
+    return True
+
+
+def scheduler_names() -> list[str]:
+    """The live list of schedulers, so that those of other packs appear too."""
+    return comfy.samplers.SCHEDULER_NAMES
+
+
+def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0) -> Tensor:
+    """The sigmas that KSampler would use, `[steps + 1]`, empty for `denoise` 0.
+
+    Raises:
+        ValueError: `steps` is below 1.
+    """
+    if steps < 1:
+        raise ValueError(f"steps is {steps}; it must be 1 or more. 8 is a good start.")
+    return comfy.samplers.KSampler(
+        model, steps=steps, device=model.load_device, scheduler=scheduler, denoise=denoise
+    ).sigmas
+
+
+def sample(
+    model: Any,
+    sampler: comfy.samplers.KSAMPLER,
+    sigmas: Tensor,
+    seed: int,
+    cfg: float,
+    positive: Any,
+    negative: Any,
+    latent: dict[str, Any],
+    add_noise: bool = True,
+) -> dict[str, Any]:
+    """Sample a LATENT as KSampler does: noise, mask, batch index, progress bar and preview included."""
+    ratios = {
+        name: latent.get(name)
+        for name in ("downscale_ratio_spacial", "downscale_ratio_temporal")
+        if name in inspect.signature(comfy.sample.fix_empty_latent_channels).parameters
+    }
+    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
+    noise = comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
+    result = {key: value for key, value in latent.items() if not key.startswith("downscale_ratio_")}
+    result["samples"] = comfy.sample.sample_custom(
+        model,
+        noise if add_noise else noise * 0,
+        cfg,
+        sampler,
+        sigmas,
+        positive,
+        negative,
+        samples,
+        noise_mask=latent.get("noise_mask"),
+        callback=latent_preview.prepare_callback(model, max(len(sigmas) - 1, 1)),
+        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+        seed=seed,
+    )
+    return result
+
+
+class PixelUNet(UNetModel):
+    """ComfyUI's UNet on pixels: 2 x 2 of them are folded into the channels."""
+
+    def _forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        folded = torch.nn.functional.pixel_unshuffle(x, 2)
+        return torch.nn.functional.pixel_shuffle(super()._forward(folded, *args, **kwargs), 2)
+
+
+class PixelModelConfig(comfy.supported_models_base.BASE):
+    """What ComfyUI's BaseModel asks of a model family."""
+
+    unet_extra_config: ClassVar[dict[str, Any]] = {}
+    latent_format = comfy.latent_formats.ChromaRadiance
+
+
+def pixel_unet(unet_config: dict[str, Any]) -> PixelUNet:
+    """A bare `PixelUNet` in float32, its weights not initialised: for training."""
+    return PixelUNet(**unet_config, dtype=torch.float32, operations=comfy.ops.disable_weight_init)
+
+
+def discrete_sigmas() -> Tensor:
+    """The sigmas of SD's 1000 timesteps."""
+    return comfy.model_sampling.ModelSamplingDiscrete().sigmas
+
+
+def pixel_unet_model(weights: dict[str, Tensor], unet_config: dict[str, Any], flow: bool) -> ModelPatcher:
+    """MODEL around a `PixelUNet` in float32, predicting the noise or the flow velocity.
+
+    Raises:
+        RuntimeError: the weights are not those of the configuration.
+    """
+    config = PixelModelConfig(unet_config)
+    config.set_inference_dtype(torch.float32, None)
+    offload_device = comfy.model_management.unet_offload_device()
+    model_type = ModelType.FLOW if flow else ModelType.EPS
+    model = BaseModel(config, model_type, device=offload_device, unet_model=PixelUNet)
+    model.diffusion_model.load_state_dict(weights)
+    return ModelPatcher(model, comfy.model_management.get_torch_device(), offload_device)
+
+
+def pixel_vae() -> comfy.sd.VAE:
+    """VAE of a model whose latents are pixels in [-1, 1]."""
+    return comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})

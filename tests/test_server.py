@@ -1,0 +1,176 @@
+"""The pack in a running ComfyUI, over its HTTP and websocket API, as a person's browser uses it."""
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from comfy_host.client import Client, PromptError
+from demo import cell_prompt
+
+ROOT = Path(__file__).parents[1]
+NODES = ("LMLSampler", "LMLKSampler", "LMLKSamplerAdvanced", "LMLDemoModel")
+
+
+@pytest.fixture(scope="module")
+def workflow(server: Client) -> dict[str, Any]:
+    """The shipped demo workflow in API form."""
+    return server.to_api(json.loads((ROOT / "workflows" / "LML_Demo.json").read_text()))
+
+
+def changed(workflow: dict[str, Any], class_type: str, **inputs: Any) -> dict[str, Any]:
+    """The workflow with other inputs on the node of a type."""
+    result = json.loads(json.dumps(workflow))
+    for node in result.values():
+        if node["class_type"] == class_type:
+            node["inputs"] |= inputs
+    return result
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_every_node_explains_itself(server: Client, name: str) -> None:
+    info = server.object_info()[name]
+    assert info["display_name"].startswith("LML") and info["description"] and info["search_aliases"]
+    assert info["python_module"] == "custom_nodes.lml-sampler"
+    for group in info["input"].values():
+        for key, (_, options) in group.items():
+            assert options.get("tooltip"), f"{name}.{key} has no tooltip"
+    assert all(info["output_tooltips"])
+    page = requests.get(f"{server.url}/extensions/lml-sampler/docs/{name}.md", timeout=10)
+    assert page.ok and page.text.startswith("# ")
+
+
+def test_the_names_of_the_parameters(server: Client) -> None:
+    for name in ("LMLSampler", "LMLKSampler", "LMLKSamplerAdvanced"):
+        inputs = server.object_info()[name]["input"]["required"]
+        assert inputs["damping"][1]["display_name"] == "λ" and inputs["kappa"][1]["display_name"] == "κ"
+        assert inputs["scheme"][1]["advanced"] and not inputs["kappa"][1].get("advanced")
+
+
+def test_the_sampler_lists_have_one_more_entry_at_the_end(server: Client) -> None:
+    info = server.object_info()
+    for name in ("KSampler", "KSamplerSelect", "KSamplerAdvanced"):
+        kind, *rest = info[name]["input"]["required"]["sampler_name"]
+        options = kind if isinstance(kind, list) else rest[0]["options"]
+        assert options.count("lml") == 1 and options[-1] == "lml" and options[0] == "euler"
+
+
+def test_the_workflow_is_offered_as_a_template(server: Client) -> None:
+    offered = requests.get(f"{server.url}/workflow_templates", timeout=10).json()
+    assert "LML_Demo" in offered["lml-sampler"]
+    for ending in ("json", "jpg"):
+        file = requests.get(f"{server.url}/api/workflow_templates/lml-sampler/LML_Demo.{ending}", timeout=10)
+        assert file.ok and len(file.content) > 1000
+
+
+def test_the_shipped_workflow_makes_pictures(server: Client, workflow: dict[str, Any]) -> None:
+    result = server.run(changed(workflow, "LMLKSampler", seed=123, steps=40))
+    saved = [node for node, value in workflow.items() if value["class_type"] == "SaveImage"]
+    assert len(saved) == 2
+    for node in saved:
+        assert len(result.images[node]) == 4
+        for image in result.images[node]:
+            assert image.size == (256, 256) and np.asarray(image).std() > 10
+    sampler = next(node for node, value in workflow.items() if value["class_type"] == "LMLKSampler")
+    steps = [(value, total) for node, value, total in result.progress if node == sampler]
+    assert steps and all(total == 40 for _, total in steps) and steps[-1] == (40, 40)
+    assert result.previews
+
+
+def test_the_same_prompt_gives_the_same_picture(server: Client, workflow: dict[str, Any]) -> None:
+    """Other runs come between, so that the cache of the host cannot answer."""
+    first = server.run(changed(workflow, "LMLKSampler", seed=5))
+    server.run(changed(workflow, "LMLKSampler", seed=6))
+    requests.post(f"{server.url}/free", json={"free_memory": True, "unload_models": True}, timeout=10)
+    second = server.run(changed(workflow, "LMLKSampler", seed=5))
+    for node, images in first.images.items():
+        for one, other in zip(images, second.images[node], strict=True):
+            assert np.array_equal(np.asarray(one), np.asarray(other))
+
+
+def test_kappa_zero_gives_the_picture_of_euler(server: Client, workflow: dict[str, Any]) -> None:
+    result = server.run(changed(workflow, "LMLKSampler", kappa=0.0))
+    lml, euler = result.images.values()
+    for one, other in zip(lml, euler, strict=True):
+        assert np.array_equal(np.asarray(one), np.asarray(other))
+
+
+def test_the_list_entry_works_in_ksampler(server: Client, workflow: dict[str, Any]) -> None:
+    result = server.run(changed(workflow, "KSampler", sampler_name="lml"))
+    lml, entry = result.images.values()
+    for one, other in zip(lml, entry, strict=True):
+        assert np.array_equal(np.asarray(one), np.asarray(other))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"damping": 0.0}, "Value 0.0 smaller than min of 1e-08"),
+        ({"damping": -1.0}, "smaller than min"),
+        ({"kappa": 1.5}, "Value 1.5 bigger than max of 1.0"),
+        ({"order": 4, "scheme": "dpmsolver"}, "Value 4 bigger than max of 3"),
+        ({"scheme": "rk4"}, "'rk4' not in"),
+        ({"steps": 0}, "Value 0 smaller than min of 1"),
+        ({"order": 2}, "order is 2, but the scheme ddim is of order 1. Set order to 1"),
+    ],
+)
+def test_bad_input_is_named(server: Client, workflow: dict[str, Any], inputs: dict[str, Any], message: str) -> None:
+    one_branch = cell_prompt(workflow, "lml", 8, ("star", "blue"))
+    with pytest.raises(PromptError, match=message) as caught:
+        server.run(changed(one_branch, "LMLKSampler", **inputs))
+    assert "LMLKSampler" in str(caught.value)
+
+
+def test_velocity_on_an_eps_model_is_named(server: Client, workflow: dict[str, Any]) -> None:
+    prompt = {
+        "1": {"class_type": "LMLDemoModel", "inputs": {"variant": "eps", "shape": "star", "color": "any"}},
+        "2": {"class_type": "LMLSampler", "inputs": {"target": "velocity"}},
+        "3": {
+            "class_type": "SamplerCustom",
+            "inputs": {
+                "model": ["1", 0],
+                "positive": ["1", 1],
+                "negative": ["1", 2],
+                "latent_image": ["1", 3],
+                "sampler": ["2", 0],
+                "sigmas": ["4", 0],
+                "add_noise": True,
+                "noise_seed": 1,
+                "cfg": 3.0,
+            },
+        },
+        "4": {
+            "class_type": "BasicScheduler",
+            "inputs": {"model": ["1", 0], "scheduler": "normal", "steps": 5, "denoise": 1.0},
+        },
+        "5": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["1", 4]}},
+        "6": {"class_type": "PreviewImage", "inputs": {"images": ["5", 0]}},
+    }
+    info = server.object_info()
+    for node in prompt.values():
+        for key, (kind, *options) in info[node["class_type"]]["input"]["required"].items():
+            if key not in node["inputs"]:
+                node["inputs"][key] = options[0].get("default", kind[0] if isinstance(kind, list) else None)
+    with pytest.raises(PromptError, match=r"node 3 .*target is 'velocity', but this is not a flow model"):
+        server.run(prompt)
+    prompt["1"]["inputs"]["variant"] = "flow"
+    (image, *_) = server.run(prompt).images["6"]
+    assert image.size == (32, 32) and np.asarray(image).std() > 10
+
+
+def test_a_cancelled_run_leaves_the_next_one_clean(server: Client, workflow: dict[str, Any]) -> None:
+    expected = server.run(changed(workflow, "LMLKSampler", seed=77))
+    canceller = threading.Thread(target=lambda: (time.sleep(1.5), server.interrupt()))
+    canceller.start()
+    with pytest.raises(PromptError, match="interrupted"):
+        server.run(changed(workflow, "LMLKSampler", seed=78, steps=5000, scheduler="karras"))
+    canceller.join()
+    requests.post(f"{server.url}/free", json={"free_memory": True, "unload_models": True}, timeout=10)
+    again = server.run(changed(workflow, "LMLKSampler", seed=77))
+    for node, images in expected.images.items():
+        for one, other in zip(images, again.images[node], strict=True):
+            assert np.array_equal(np.asarray(one), np.asarray(other))
