@@ -16,7 +16,12 @@ from .stochastic import NoiseSampler, seeded_noise_sampler, split_level
 
 DEFAULT_SETTINGS = LMLSettings()
 
-AIMS: dict[Target, Quantity | None] = {"score": "noise", "velocity": "velocity", "increment": None}
+AIMS: dict[Target, Quantity | None] = {
+    "score": "noise",
+    "direction": "noise",
+    "velocity": "velocity",
+    "increment": None,
+}
 """The quantity of the model output that each target corrects; the increment is corrected after the scheme."""
 
 
@@ -63,13 +68,13 @@ def sample_lml(
         sigmas: `[N + 1]`, falling, in ComfyUI's scale; read to the host once. A last value above 0 leaves that
             noise in the result.
         extra_args: passed on to the model; `denoise_mask`, if present, restricts the correction to what it marks
-            (broadcastable to `x`, 1 = sampled); `seed` starts the noise when `settings.eta > 0`.
+            (broadcastable to `x`, 1 = sampled); `seed` starts the noise of stochastic settings.
         callback: called once a step with `x`, `i`, `sigma`, `sigma_hat`, `denoised`.
         disable: no console progress bar.
         settings: see `LMLSettings`.
         parametrization: `ve` (x = x0 + sigma noise: eps, v and EDM models) or `flow` (x = (1 - sigma) x0 + sigma
             noise: FLUX, SD3).
-        noise_sampler: `noise_sampler(sigma, sigma_next) -> Tensor` like `x`, used when `settings.eta > 0`.
+        noise_sampler: `noise_sampler(sigma, sigma_next) -> Tensor` like `x`, used by stochastic settings.
 
     Returns:
         `[B, ...]`, the state at `sigmas[-1]`; `x` itself if there is no step to take.
@@ -91,7 +96,7 @@ def sample_lml(
     if steps < 1:
         return x
     extra_args = extra_args or {}
-    if settings.eta > 0 and noise_sampler is None:
+    if settings.stochastic and noise_sampler is None:
         noise_sampler = seeded_noise_sampler(x, extra_args.get("seed"))
     weight = extra_args.get("denoise_mask")
     ones = x.new_ones([x.shape[0]])
@@ -102,7 +107,7 @@ def sample_lml(
         denoised = model(x, sigmas[i] * ones, **extra_args)
         if callback is not None:
             callback({"x": x, "i": i, "sigma": sigmas[i], "sigma_hat": sigmas[i], "denoised": denoised})
-        down, noise_level = split_level(here, target, settings.eta, parametrization)
+        down, noise_level = split_level(here, target, settings, parametrization)
         order = min(settings.order, steps - i) if settings.lower_order_final else settings.order
         step = Step(here, down, order, settings.corrects(i, steps), weight, parametrization)
         x, memory = _advance(x, denoised, step, memory, settings)
@@ -125,6 +130,9 @@ def _advance(x: Tensor, denoised: Tensor, step: Step, memory: Memory, settings: 
         output = from_denoised(quantity, x, denoised, step.here)
     else:
         output = convert(aim, quantity, x, corrected, step.here)
+
+    if settings.target == "direction" and corrected is not None:
+        return step.target.alpha * denoised + step.target.sigma * corrected, Memory(vector, (), ())
 
     outputs, levels = (output, *memory.outputs), (step.here, *memory.levels)
     order = usable_order(step.order, levels, step.target)

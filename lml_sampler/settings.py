@@ -8,7 +8,7 @@ from .correction import check_damping, check_kappa
 
 Scheme = Literal["ddim", "dpmsolver", "dpmsolver++"]
 SolverType = Literal["midpoint", "heun"]
-Target = Literal["score", "velocity", "increment"]
+Target = Literal["score", "velocity", "increment", "direction"]
 DampingMode = Literal["adaptive", "relative", "absolute"]
 
 
@@ -24,7 +24,8 @@ class LMLSettings:
             to sigma 0 use what order they can.
         solver_type: second-order form, `midpoint` or `heun`.
         target: what the correction is applied to: the noise prediction (`score`, the paper's Algorithm 1), the flow
-            `velocity`, or the `increment` that the scheme adds to its linear term (the released DPM-Solver).
+            `velocity`, the `increment` that the scheme adds to its linear term (the released DPM-Solver), or only
+            the `direction` of ddim: the noise put back at the next level, not the one taken out (the released DDIM).
         damping_mode: the unit of `damping`: `relative` (of |u|^2), `adaptive` (relative, and more where the path
             turns) or `absolute` (the paper's).
         damping: lambda > 0. Large values leave the plain scheme.
@@ -34,6 +35,8 @@ class LMLSettings:
         lower_order_final: fall to order 2 on the last but one step and 1 on the last, as the released DPM-Solver does
             below 15 steps, even if the run ends above sigma 0.
         eta: ancestral noise as in k-diffusion, 0 (none) to 1.
+        renoise: take every step down to sigma 0 and add fresh noise of the next level (the released stochastic flow
+            sampling); in place of `eta`.
         s_noise: factor on that noise.
 
     Raises:
@@ -54,6 +57,7 @@ class LMLSettings:
     end_percent: float = 1.0
     lower_order_final: bool = False
     eta: float = 0.0
+    renoise: bool = False
     s_noise: float = 1.0
 
     def __post_init__(self) -> None:
@@ -71,6 +75,11 @@ class LMLSettings:
             raise ValueError(
                 f"order is {self.order}, but the scheme ddim is of order 1. Set order to 1, or scheme to dpmsolver++."
             )
+        if self.scheme != "ddim" and self.target == "direction":
+            raise ValueError(
+                f"target is 'direction', which only the scheme ddim has, but scheme is {self.scheme!r}. "
+                "Choose target score or increment."
+            )
         if not 0 <= self.start_percent <= self.end_percent <= 1:
             raise ValueError(
                 f"start_percent is {self.start_percent} and end_percent {self.end_percent}; they must satisfy "
@@ -78,8 +87,15 @@ class LMLSettings:
             )
         if not 0 <= self.eta <= 1:
             raise ValueError(f"eta is {self.eta}; it must be within [0, 1]. 0 adds no noise.")
+        if self.renoise and self.eta > 0:
+            raise ValueError(f"eta is {self.eta} and renoise is on; set eta to 0: renoising leaves no noise to add to.")
         if not (math.isfinite(self.s_noise) and self.s_noise >= 0):
             raise ValueError(f"s_noise is {self.s_noise}; it must be a finite number from 0 up. 1 is neutral.")
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the run draws noise."""
+        return self.renoise or self.eta > 0
 
     def corrects(self, step: int, steps: int) -> bool:
         """Whether step number `step` (from 0) of `steps` is corrected."""

@@ -1,4 +1,4 @@
-"""Ancestral noise: step further down than asked, then add fresh noise up to the level asked for."""
+"""Fresh noise: step further down than asked, then add noise up to the level asked for."""
 
 import math
 from collections.abc import Callable
@@ -7,19 +7,25 @@ import torch
 from torch import Tensor
 
 from .parametrization import Level, Parametrization, level_of
+from .settings import LMLSettings
 
 NoiseSampler = Callable[[Tensor, Tensor], Tensor]
 
 
-def split_level(here: Level, target: Level, eta: float, parametrization: Parametrization) -> tuple[Level, float]:
+def split_level(
+    here: Level, target: Level, settings: LMLSettings, parametrization: Parametrization
+) -> tuple[Level, float]:
     """The level to step down to, and the standard deviation of the noise to add there.
 
-    VE: sigma_up = eta sigma_t sqrt(1 - (sigma_t / sigma_s)^2), sigma_down^2 = sigma_t^2 - sigma_up^2.
+    Renoising goes down to sigma 0. Ancestral steps, VE: sigma_up = eta sigma_t sqrt(1 - (sigma_t / sigma_s)^2), sigma_down^2 = sigma_t^2 - sigma_up^2.
     Flow: sigma_down = sigma_t (1 + (sigma_t / sigma_s - 1) eta); the state is then scaled to alpha_t, so that
     alpha and sigma of the result are those of the target.
     """
-    if eta == 0 or target.sigma == 0:
+    eta = settings.eta
+    if target.sigma == 0 or not settings.stochastic:
         return target, 0.0
+    if settings.renoise:
+        return level_of(0.0, parametrization), target.sigma
     ratio = target.sigma / here.sigma
     if parametrization == "ve":
         noise = eta * target.sigma * math.sqrt(1 - ratio**2)
@@ -37,7 +43,7 @@ def seeded_noise_sampler(x: Tensor, seed: int | None) -> NoiseSampler:
         ValueError: there is no seed.
     """
     if seed is None:
-        raise ValueError('eta is above 0, but there is no seed: pass extra_args["seed"] or a noise_sampler, or eta = 0')
+        raise ValueError('the settings add noise, but there is no seed: pass extra_args["seed"] or a noise_sampler')
     generator = torch.Generator(device=x.device).manual_seed((seed + 1) % 2**64)
 
     def noise_sampler(sigma: Tensor, sigma_next: Tensor) -> Tensor:

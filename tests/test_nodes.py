@@ -62,21 +62,34 @@ def test_kappa_zero_is_euler_bit_for_bit(pack: ModuleType, demo: tuple[Any, Any,
     assert not torch.allclose(lml(pack, demo, empty()), built_in(demo, empty(), "euler"))
 
 
-def test_kappa_zero_is_the_multistep_twin(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
-    """dpmpp_2m for eps models; for flow models ComfyUI's right form of it is dpmpp_2m_sde without noise."""
+@pytest.mark.parametrize(
+    ("twin", "options"),
+    [
+        ("dpmpp_2m_sde", {"order": 2}),
+        ("dpmpp_2m_sde_heun", {"order": 2, "solver_type": "heun"}),
+        ("dpmpp_3m_sde", {"order": 3, "solver_type": "heun"}),
+    ],
+)
+def test_kappa_zero_is_the_multistep_twin(
+    pack: ModuleType, demo: tuple[Any, Any, Any], twin: str, options: dict[str, Any]
+) -> None:
+    """ComfyUI's multistep solvers without noise, whose coefficients are float32; dpmpp_2m itself is for eps models."""
     import comfy.samplers
     from comfy_extras.nodes_custom_sampler import SamplerCustom
 
     model, positive, negative = demo
     sigmas = pack.nodes.host.schedule(model, "normal", 8)
-    twin = comfy.samplers.ksampler("dpmpp_2m_sde", {"eta": 0.0})
-    arguments = (model, True, 1, 4.0, positive, negative, twin, sigmas, empty())
-    expected = SamplerCustom.execute(*arguments).result[0]["samples"]
-    result = lml(pack, demo, empty(), steps=8, scheme="dpmsolver++", order=2, kappa=0.0)
-    torch.testing.assert_close(result, expected, atol=2e-5, rtol=1e-4)
-    if model.model.model_type.name == "EPS":
-        expected = built_in(demo, empty(), "dpmpp_2m", steps=8)
-        torch.testing.assert_close(result, expected, atol=2e-5, rtol=1e-4)
+
+    def custom(sampler: Any) -> Tensor:
+        arguments = (model, True, 1, 4.0, positive, negative, sampler, sigmas, empty())
+        return SamplerCustom.execute(*arguments).result[0]["samples"]
+
+    settings = pack.lml_sampler.LMLSettings(scheme="dpmsolver++", kappa=0.0, **options)
+    result = custom(pack.nodes.host.sampler(settings))
+    expected = custom(comfy.samplers.ksampler(twin, {"eta": 0.0}))
+    torch.testing.assert_close(result, expected, atol=1e-4, rtol=1e-4)
+    if twin == "dpmpp_2m_sde" and model.model.model_type.name == "EPS":
+        torch.testing.assert_close(result, built_in(demo, empty(), "dpmpp_2m", steps=8), atol=2e-5, rtol=1e-4)
 
 
 def test_the_list_entry_is_the_node_with_its_defaults(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:

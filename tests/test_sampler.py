@@ -28,9 +28,24 @@ def run(x: Tensor, sigmas: Tensor = SIGMAS, model: Any = MIXTURE.denoise, **opti
 
 
 def golden_cases() -> list[dict[str, Any]]:
-    """Multistep runs corrected on the increment, and deterministic flow runs."""
-    cases = json.loads((GOLDEN / "index.json").read_text())
-    return [case for case in cases if case["correction"] == "increment" or case.get("stochastic") is False]
+    return json.loads((GOLDEN / "index.json").read_text())
+
+
+def golden_settings(case: dict[str, Any]) -> LMLSettings:
+    """The settings that stand for a released run."""
+    released_target = {"ddim": "direction", "flow_euler": "velocity"}
+    return LMLSettings(
+        scheme="ddim" if case["scheme"] == "flow_euler" else case["scheme"],
+        order=case["order"],
+        solver_type=case.get("solver_type", "midpoint"),
+        target=released_target.get(case["scheme"], "increment"),
+        damping_mode="absolute",
+        damping=case["damping"],
+        kappa=case["kappa"],
+        start_percent=int(case.get("freeze", 0) * case["steps"]) / case["steps"],  # the released code rounds down
+        lower_order_final=case.get("lower_order_final", False),
+        renoise=case.get("stochastic", False),
+    )
 
 
 @pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case["name"])
@@ -41,27 +56,23 @@ def test_golden_trajectory(case: dict[str, Any], dtype: torch.dtype, tolerance: 
     flow = case["scheme"] == "flow_euler"
     scale = torch.ones_like(record["sigma"]) if flow else 1 / record["alpha"]
     outputs = record["velocity" if flow else "eps"].to(dtype)
+    drawn = iter(record.get("noise", torch.empty(0)).to(dtype))
     states = []
 
     def model(x: Tensor, sigma: Tensor) -> Tensor:
         states.append(x)
         return x - sigma.view(-1, *[1] * (x.ndim - 1)) * outputs[len(states) - 1]
 
-    settings = LMLSettings(
-        scheme="ddim" if flow else case["scheme"],
-        order=case["order"],
-        solver_type=case.get("solver_type", "midpoint"),
-        target=case["correction"],
-        damping_mode="absolute",
-        damping=case["damping"],
-        kappa=case["kappa"],
-        lower_order_final=case.get("lower_order_final", False),
+    last = sample_lml(
+        model,
+        (record["x"][0] * scale[0]).to(dtype),
+        (record["sigma"] * scale).to(dtype),
+        disable=True,
+        settings=golden_settings(case),
+        parametrization="flow" if flow else "ve",
+        noise_sampler=lambda sigma, sigma_next: next(drawn),
     )
-    x = (record["x"][0] * scale[0]).to(dtype)
-    sigmas = (record["sigma"] * scale).to(dtype)
-    parametrization = "flow" if flow else "ve"
-    states.append(sample_lml(model, x, sigmas, disable=True, settings=settings, parametrization=parametrization))
-    for state, expected, factor in zip(states, record["x"], scale, strict=True):
+    for state, expected, factor in zip([*states, last], record["x"], scale, strict=True):
         assert ((state / factor - expected).norm() / expected.norm()).item() < tolerance
 
 
@@ -220,7 +231,7 @@ def test_noise_comes_from_the_caller_and_not_from_the_global_generator() -> None
         ({"order": 2}, "order is 2, but the scheme ddim is of order 1. Set order to 1, or scheme to"),
         ({"scheme": "euler"}, "scheme is 'euler'; choose one of ddim, dpmsolver, dpmsolver"),
         ({"solver_type": "rk"}, "solver_type is 'rk'; choose one of midpoint, heun"),
-        ({"target": "noise"}, "target is 'noise'; choose one of score, velocity, increment"),
+        ({"target": "noise"}, "target is 'noise'; choose one of score, velocity, increment, direction"),
         ({"damping_mode": "auto"}, "damping_mode is 'auto'; choose one of adaptive, relative, absolute"),
         ({"start_percent": 0.6, "end_percent": 0.5}, "start_percent is 0.6 and end_percent 0.5"),
         ({"end_percent": 1.5}, "end_percent 1.5"),
@@ -233,7 +244,9 @@ def test_noise_comes_from_the_caller_and_not_from_the_global_generator() -> None
         ({"sigmas": [1.0, float("nan"), 0.0]}, r"sigmas\[1\] is nan"),
         ({"sigmas": [1.0, -0.5]}, r"sigmas\[1\] is -0.5"),
         ({"sigmas": [1.5, 0.5], "parametrization": "flow"}, r"sigmas\[0\] is 1.5; a flow model's sigmas"),
-        ({"eta": 1.0}, 'eta is above 0, but there is no seed: pass extra_args\\["seed"\\]'),
+        ({"eta": 1.0}, 'the settings add noise, but there is no seed: pass extra_args\\["seed"\\]'),
+        ({"eta": 1.0, "renoise": True}, "eta is 1.0 and renoise is on"),
+        ({"target": "direction", "scheme": "dpmsolver"}, "target is 'direction', which only the scheme ddim has"),
         ({"x": torch.ones(8)}, r"x has shape \(8,\); it needs a batch axis"),
     ],
 )

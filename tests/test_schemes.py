@@ -7,6 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from diffusers import DPMSolverMultistepScheduler
 from problems import Gaussian, mixture
 from torch import Tensor
 
@@ -139,3 +140,38 @@ def test_higher_orders_need_no_history_at_the_start() -> None:
         result = sample_lml(problem.denoise, x, sigmas, disable=True, settings=LMLSettings(**options))
         torch.testing.assert_close(result, x - (x - problem.denoise(x, sigmas[:1])) / 2)
     assert math.isfinite(result.sum().item())
+
+
+@pytest.mark.parametrize("options", SCHEMES[1:], ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize("steps", [5, 20])
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+@pytest.mark.filterwarnings("ignore:__array__ implementation", "ignore:`algorithm_types dpmsolver")
+def test_the_plain_solvers_are_those_of_diffusers(options: dict[str, Any], steps: int, kind: str) -> None:
+    """The same model outputs to both; diffusers keeps its tables in float32."""
+    scheduler = DPMSolverMultistepScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        algorithm_type=options["scheme"],
+        solver_order=options["order"],
+        solver_type=options["solver_type"],
+        prediction_type=kind,
+        lower_order_final=True,
+        final_sigmas_type="sigma_min",
+    )
+    scheduler.set_timesteps(steps)
+    sigmas = scheduler.sigmas.double()
+    scale = (1 + sigmas**2).sqrt()  # from the variance-preserving state of diffusers to ours
+    problem = mixture()
+    start = torch.randn(4, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+
+    sample = start
+    for index, timestep in enumerate(scheduler.timesteps):
+        sigma, x = sigmas[index], sample * scale[index]
+        denoised = problem.denoise(x, sigma.expand(4))
+        noise = (x - denoised) / sigma
+        output = noise if kind == "epsilon" else (noise - sigma * denoised) / scale[index]
+        sample = scheduler.step(output, timestep, sample).prev_sample
+    settings = LMLSettings(**options, **PLAIN, lower_order_final=steps < 15)
+    result = sample_lml(problem.denoise, start * scale[0], sigmas, disable=True, settings=settings)
+    torch.testing.assert_close(result / scale[-1], sample, atol=2e-5, rtol=2e-5)
