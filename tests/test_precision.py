@@ -1,0 +1,127 @@
+"""How exact `correct` is: against 50-digit arithmetic, and against float64 at the sizes of real latents."""
+
+import mpmath
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lml_sampler import correct
+
+FLOAT32 = torch.finfo(torch.float32).eps
+TURNS = (
+    "equal",
+    "parallel",
+    "nearly parallel",
+    "some angle",
+    "orthogonal",
+    "opposite",
+    "nearly opposite",
+    "far longer",
+)
+
+
+def operands(turn: str, size: int, energy: float, seed: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """A step with |u|^2 = energy and a previous step in a given relation to it, `[1, size]`."""
+    generator = torch.Generator().manual_seed(seed)
+    step, other = torch.randn(2, 1, size, generator=generator, dtype=torch.float64)
+    step = step * (energy**0.5 / step.norm())
+    across = other - (other * step).sum() / (step * step).sum() * step
+    across = across * (step.norm() / across.norm())
+    previous = {
+        "equal": step,
+        "parallel": 1.7 * step,
+        "nearly parallel": 0.8 * step + 1e-3 * across,
+        "some angle": step + 0.4 * across,
+        "orthogonal": across,
+        "opposite": -step,
+        "nearly opposite": -step + 1e-2 * across,
+        "far longer": 1e3 * (step + across),
+    }[turn]
+    return step.to(dtype), previous.to(dtype)
+
+
+def exact(step: Tensor, previous: Tensor, damping: float, kappa: float) -> Tensor:
+    """The definition with Sherman-Morrison in 50 digits, `[1, N]` to `[1, N]`."""
+    with mpmath.workdps(50):
+        u = [mpmath.mpf(value) for value in step[0].tolist()]
+        p = [mpmath.mpf(value) for value in previous[0].tolist()]
+        q = [(1 - mpmath.mpf(kappa)) * a + mpmath.mpf(kappa) * b for a, b in zip(u, p, strict=True)]
+        overlap, square = mpmath.fdot(q, u), mpmath.fdot(q, q)
+        v = [(damping + square) * a - b * overlap for a, b in zip(u, q, strict=True)]
+        length = mpmath.sqrt(mpmath.fdot(u, u) / mpmath.fdot(v, v))
+        return torch.tensor([[float(length * value) for value in v]], dtype=torch.float64)
+
+
+def rotation(step: Tensor, previous: Tensor, damping: float, kappa: float) -> tuple[Tensor, float]:
+    """The closed form in float64, orthogonalised twice, and the condition of the problem.
+
+    Rounding the inputs moves the direction across the step by eps |p| / |w|, which the rotation scales by its sine.
+    """
+    u, p = step.double(), previous.double()
+    energy = (u * u).sum()
+    along = ((p - u) * u).sum() / energy
+    across = p - u - along * u
+    across = across - (across * u).sum() / energy * u
+    tangent = (across.norm() / u.norm()).item()
+    if tangent < 1e-12:
+        return u, 1.0
+    slope = kappa * (1 + kappa * along) / (damping / energy + kappa**2 * tangent**2)
+    cosine = 1 / torch.sqrt(1 + (slope * tangent) ** 2)
+    sine = (slope * tangent * cosine).abs().item()
+    return cosine * u - slope * cosine * across, 1 + sine * (p.norm() / across.norm()).item()
+
+
+def relative_error(value: Tensor, reference: Tensor) -> float:
+    return ((value.double() - reference).norm() / reference.norm()).item()
+
+
+@given(
+    turn=st.sampled_from(TURNS),
+    size=st.integers(8, 64),
+    energy=st.floats(-12, 12).map(lambda power: 10.0**power),
+    damping=st.floats(-8, 8).map(lambda power: 10.0**power),
+    kappa=st.one_of(st.floats(0, 1), st.floats(-8, 0).map(lambda power: 10.0**power)),
+    seed=st.integers(0, 999),
+)
+@settings(max_examples=400, deadline=None)
+def test_float32_is_as_exact_as_its_inputs(
+    turn: str, size: int, energy: float, damping: float, kappa: float, seed: int
+) -> None:
+    step, previous = operands(turn, size, energy, seed, torch.float32)
+    result = correct(step, previous, damping, kappa)
+    reference, condition = rotation(step, previous, damping, kappa)
+    assert result.isfinite().all()
+    norm = step.double().norm()
+    assert abs(result.double().norm() - norm) <= 1e-6 * norm
+    if kappa > 0 and condition < 1e3:
+        high = exact(step, previous, damping, kappa)
+        assert relative_error(reference, high) < 1e-9 * condition
+        assert relative_error(result, high) < 20 * FLOAT32 * condition
+
+
+@pytest.mark.parametrize("size", [64, 4 * 64 * 64, 16 * 128 * 128, 8_000_000])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("turn", ["nearly parallel", "some angle", "orthogonal", "opposite"])
+def test_every_dtype_and_size(turn: str, dtype: torch.dtype, size: int) -> None:
+    """The paper's lambda, and one of the size of the step; elements of order one, as noise predictions are."""
+    step, previous = operands(turn, size, float(size), 1, dtype)
+    for damping, kappa in ((1e-3, 1e-5), (0.7 * size, 0.5)):
+        result = correct(step, previous, damping, kappa)
+        reference, condition = rotation(step, previous, damping, kappa)
+        rounding = max(torch.finfo(dtype).eps, 1e-15)
+        tolerance = rounding + (1e-5 * condition if dtype != torch.float64 else 1e-10 * condition)
+        assert relative_error(result, reference) < tolerance, (damping, kappa)
+        if dtype in (torch.float32, torch.float64):
+            assert abs(result.double().norm() / reference.norm() - 1) < 1e-6
+
+
+@given(angle=st.floats(0, 6.28), kappa=st.floats(0, 1), seed=st.integers(0, 99))
+@settings(max_examples=100, deadline=None)
+def test_rotating_the_operands_rotates_the_result(angle: float, kappa: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    step, previous = torch.randn(2, 1, 12, generator=generator, dtype=torch.float64)
+    rotate, _ = torch.linalg.qr(torch.randn(12, 12, generator=generator, dtype=torch.float64) + angle)
+    result = correct(step, previous, 2.0, kappa) @ rotate
+    torch.testing.assert_close(correct(step @ rotate, previous @ rotate, 2.0, kappa), result)

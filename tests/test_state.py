@@ -1,0 +1,80 @@
+"""A run leaves nothing behind: the same bits in any order, in two threads, after a cancelled run, at any size."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+import torch
+from problems import mixture
+from torch import Tensor
+
+from lml_sampler import LMLSettings, sample_lml
+
+SIGMAS = torch.tensor([9.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.0])
+SETTINGS = [
+    LMLSettings(),
+    LMLSettings(scheme="dpmsolver++", order=3),
+    LMLSettings(scheme="dpmsolver", order=2, target="increment"),
+    LMLSettings(eta=0.7),
+]
+PROBLEM = mixture()
+
+
+class Cancelled(Exception):
+    pass
+
+
+def denoise(x: Tensor, sigma: Tensor, seed: int) -> Tensor:
+    return PROBLEM.denoise(x.double(), sigma.double()).to(x.dtype)
+
+
+def run(settings: LMLSettings, seed: int = 1, batch: int = 3, model: Callable[..., Tensor] = denoise) -> Tensor:
+    x = torch.randn(batch, 8, generator=torch.Generator().manual_seed(seed)) * 9
+    return sample_lml(model, x, SIGMAS, {"seed": seed}, disable=True, settings=settings)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_other_runs_do_not_matter(settings: LMLSettings) -> None:
+    expected = run(settings)
+    run(settings, seed=2, batch=5)
+    for other in SETTINGS:
+        run(other, seed=4, batch=1)
+    assert torch.equal(run(settings), expected)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("step", [0, 1, 4])
+def test_a_cancelled_run_does_not_matter(settings: LMLSettings, step: int) -> None:
+    expected, calls = run(settings), 0
+
+    def cancelled(x: Tensor, sigma: Tensor, seed: int) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls > step:
+            raise Cancelled
+        return denoise(x, sigma, seed)
+
+    with pytest.raises(Cancelled):
+        run(settings, model=cancelled)
+    assert torch.equal(run(settings), expected)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_two_threads_step_by_step(settings: LMLSettings) -> None:
+    """The threads wait for each other at every model call, so that their steps alternate."""
+    expected = {seed: run(settings, seed=seed) for seed in (1, 2)}
+    barrier, results = threading.Barrier(2, timeout=30), {}
+
+    def in_turn(x: Tensor, sigma: Tensor, seed: int) -> Tensor:
+        barrier.wait()
+        return denoise(x, sigma, seed)
+
+    def work(seed: int) -> None:
+        results[seed] = run(settings, seed=seed, model=in_turn)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(torch.equal(results[seed], expected[seed]) for seed in (1, 2))
