@@ -103,12 +103,12 @@ def measure_turn(step: Tensor, previous: Tensor, weight: Tensor | None = None) -
 
     energy = inner(step, step)
     scale = nonzero(energy)
-    across = previous.to(dtype) - step
-    along = inner(across, step) / scale
-    across = across - along * step
+    previous = previous.to(dtype)
+    share = inner(previous, step) / scale
+    across = torch.addcmul(previous, share, step, value=-1)
     overlap = inner(across, step) / scale
     tangent_squared = (inner(across, across) / scale - overlap**2).clamp_min(0)
-    return Turn(energy, along, across, overlap, tangent_squared)
+    return Turn(energy, share - 1, across, overlap, tangent_squared)
 
 
 def turn_away(step: Tensor, turn: Turn, damping: float | Tensor, kappa: float, weight: Tensor | None = None) -> Tensor:
@@ -117,7 +117,7 @@ def turn_away(step: Tensor, turn: Turn, damping: float | Tensor, kappa: float, w
     cosine = 1 / torch.sqrt(1 + (slope * turn.tangent_squared.sqrt()) ** 2)
     gain = torch.where(turn.energy > 0, slope * cosine, torch.zeros_like(slope))
     step_wide = step.to(turn.across.dtype)
-    corrected = (cosine + gain * turn.overlap) * step_wide - gain * turn.across
+    corrected = torch.addcmul((cosine + gain * turn.overlap) * step_wide, gain, turn.across, value=-1)
     if weight is not None:
         corrected = torch.lerp(step_wide, corrected, weight.to(corrected.dtype))
     return corrected.to(step.dtype)

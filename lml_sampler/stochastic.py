@@ -17,7 +17,8 @@ def split_level(
 ) -> tuple[Level, float]:
     """The level to step down to, and the standard deviation of the noise to add there.
 
-    Renoising goes down to sigma 0. Ancestral steps, VE: sigma_up = eta sigma_t sqrt(1 - (sigma_t / sigma_s)^2), sigma_down^2 = sigma_t^2 - sigma_up^2.
+    Renoising goes down to sigma 0. Ancestral steps:
+    VE: sigma_up = eta sigma_t sqrt(1 - (sigma_t / sigma_s)^2), sigma_down^2 = sigma_t^2 - sigma_up^2.
     Flow: sigma_down = sigma_t (1 + (sigma_t / sigma_s - 1) eta); the state is then scaled to alpha_t, so that
     alpha and sigma of the result are those of the target.
     """

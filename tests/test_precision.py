@@ -18,7 +18,7 @@ TURNS = (
     "orthogonal",
     "opposite",
     "nearly opposite",
-    "far longer",
+    "longer",
 )
 
 
@@ -37,7 +37,7 @@ def operands(turn: str, size: int, energy: float, seed: int, dtype: torch.dtype)
         "orthogonal": across,
         "opposite": -step,
         "nearly opposite": -step + 1e-2 * across,
-        "far longer": 1e3 * (step + across),
+        "longer": 1e3 * (step + across),
     }[turn]
     return step.to(dtype), previous.to(dtype)
 
