@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process unless told otherwise: more threads than free cores make a step several times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup test lint demo demo-model
+.PHONY: setup test lint demo demo-model bench-arithmetic
 
 setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
@@ -23,3 +23,6 @@ demo: setup
 # Train the two shipped demo models again (under two hours on two cores).
 demo-model: setup
 	$(BIN)/python benchmarks/train_demo_model.py eps & $(BIN)/python benchmarks/train_demo_model.py flow & wait
+
+bench-arithmetic: setup
+	$(BIN)/python benchmarks/arithmetic.py

@@ -10,6 +10,7 @@ from tqdm.auto import trange
 from .correction import measure_turn, turn_away
 from .damping import relative_damping
 from .parametrization import Level, Parametrization, Quantity, convert, from_denoised, schedule, vp_scale
+from .released import correct_released
 from .schemes import INTEGRATES, combination, scheme_at, usable_order
 from .settings import LMLSettings, Target
 from .stochastic import NoiseSampler, seeded_noise_sampler, split_level
@@ -121,7 +122,7 @@ def _advance(x: Tensor, denoised: Tensor, step: Step, memory: Memory, settings: 
     """Take one step from the model's output: correct what the settings aim at, combine, remember."""
     scheme = scheme_at(settings.scheme, step.here)
     quantity = INTEGRATES[scheme]
-    aim = AIMS[settings.target] if settings.kappa > 0 else None
+    aim = None if settings.neutral else AIMS[settings.target]
     vector, corrected = None, None
     if aim is not None:
         vector = from_denoised(aim, x, denoised, step.here)
@@ -141,7 +142,7 @@ def _advance(x: Tensor, denoised: Tensor, step: Step, memory: Memory, settings: 
     for value, weight in zip(outputs[1:order], weights[1:], strict=True):
         increment = torch.add(increment, value, alpha=weight)
 
-    if settings.target == "increment" and settings.kappa > 0:
+    if settings.target == "increment" and not settings.neutral:
         scale = vp_scale(step.target, step.parametrization)
         vector = increment * scale
         corrected = _corrected(vector, memory.previous, step, settings)
@@ -156,5 +157,7 @@ def _corrected(vector: Tensor, previous: Tensor | None, step: Step, settings: LM
     """The corrected vector, or None where there is nothing to correct: the first step, outside the window."""
     if previous is None or not step.corrected:
         return None
+    if settings.arithmetic == "released_float32":
+        return correct_released(vector, previous, settings.damping, settings.kappa)
     turn = measure_turn(vector, previous, step.weight)
     return turn_away(vector, turn, relative_damping(settings, turn), settings.kappa, step.weight)

@@ -10,6 +10,7 @@ Scheme = Literal["ddim", "dpmsolver", "dpmsolver++"]
 SolverType = Literal["midpoint", "heun"]
 Target = Literal["score", "velocity", "increment", "direction"]
 DampingMode = Literal["adaptive", "relative", "absolute"]
+Arithmetic = Literal["exact", "released_float32"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class LMLSettings:
         end_percent: share of the steps after which it ends.
         lower_order_final: fall to order 2 on the last but one step and 1 on the last, as the released DPM-Solver does
             below 15 steps, even if the run ends above sigma 0.
+        arithmetic: `exact`, or `released_float32`: the published formula as the released code evaluates it, rounding
+            noise included; it knows no masks.
         eta: ancestral noise as in k-diffusion, 0 (none) to 1.
         renoise: take every step down to sigma 0 and add fresh noise of the next level (the released stochastic flow
             sampling); in place of `eta`.
@@ -56,6 +59,7 @@ class LMLSettings:
     start_percent: float = 0.0
     end_percent: float = 1.0
     lower_order_final: bool = False
+    arithmetic: Arithmetic = "exact"
     eta: float = 0.0
     renoise: bool = False
     s_noise: float = 1.0
@@ -65,6 +69,7 @@ class LMLSettings:
         _check_choice("solver_type", self.solver_type, SolverType)
         _check_choice("target", self.target, Target)
         _check_choice("damping_mode", self.damping_mode, DampingMode)
+        _check_choice("arithmetic", self.arithmetic, Arithmetic)
         check_damping(self.damping)
         check_kappa(self.kappa)
         if self.order not in (1, 2, 3):
@@ -79,6 +84,11 @@ class LMLSettings:
             raise ValueError(
                 f"target is 'direction', which only the scheme ddim has, but scheme is {self.scheme!r}. "
                 "Choose target score or increment."
+            )
+        if self.arithmetic != "exact" and self.damping_mode != "absolute":
+            raise ValueError(
+                f"damping_mode is {self.damping_mode!r}, but the released arithmetic knows absolute damping only. "
+                "Set damping_mode to absolute, or arithmetic to exact."
             )
         if not 0 <= self.start_percent <= self.end_percent <= 1:
             raise ValueError(
@@ -97,9 +107,14 @@ class LMLSettings:
         """Whether the run draws noise."""
         return self.renoise or self.eta > 0
 
+    @property
+    def neutral(self) -> bool:
+        """Whether nothing is ever corrected. The released arithmetic is not neutral even for kappa 0."""
+        return self.kappa == 0 and self.arithmetic == "exact"
+
     def corrects(self, step: int, steps: int) -> bool:
         """Whether step number `step` (from 0) of `steps` is corrected."""
-        return self.kappa > 0 and self.start_percent <= step / steps < self.end_percent
+        return not self.neutral and self.start_percent <= step / steps < self.end_percent
 
 
 def _check_choice(name: str, value: object, choices: Any) -> None:

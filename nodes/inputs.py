@@ -4,7 +4,7 @@ from typing import get_args
 
 from comfy_api.latest import io
 
-from ..lml_sampler.settings import DampingMode, LMLSettings, Scheme, SolverType, Target
+from ..lml_sampler.settings import Arithmetic, DampingMode, LMLSettings, Scheme, SolverType, Target
 
 DEFAULTS = LMLSettings()
 
@@ -83,7 +83,7 @@ def expert_inputs() -> list[io.Input]:
             default=DEFAULTS.target,
             advanced=True,
             tooltip="What is corrected: the noise prediction (score), the velocity of a flow model, or the increment "
-            "of the scheme.",
+            "of the scheme. direction (ddim only): the noise put back at the next level, as the released DDIM.",
         ),
         io.Float.Input(
             "start_percent",
@@ -102,5 +102,13 @@ def expert_inputs() -> list[io.Input]:
             step=0.01,
             advanced=True,
             tooltip="Share of the steps after which the correction ends. 1 corrects to the end.",
+        ),
+        io.Combo.Input(
+            "arithmetic",
+            options=list(get_args(Arithmetic)),
+            default=DEFAULTS.arithmetic,
+            advanced=True,
+            tooltip="exact, or the published formula as the released code evaluates it in float32, which is mostly "
+            "rounding noise: to see the difference. Needs the damping mode absolute.",
         ),
     ]

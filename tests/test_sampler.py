@@ -233,6 +233,8 @@ def test_noise_comes_from_the_caller_and_not_from_the_global_generator() -> None
         ({"solver_type": "rk"}, "solver_type is 'rk'; choose one of midpoint, heun"),
         ({"target": "noise"}, "target is 'noise'; choose one of score, velocity, increment, direction"),
         ({"damping_mode": "auto"}, "damping_mode is 'auto'; choose one of adaptive, relative, absolute"),
+        ({"arithmetic": "float16"}, "arithmetic is 'float16'; choose one of exact, released_float32"),
+        ({"arithmetic": "released_float32"}, "damping_mode is 'adaptive', but the released arithmetic knows absolute"),
         ({"start_percent": 0.6, "end_percent": 0.5}, "start_percent is 0.6 and end_percent 0.5"),
         ({"end_percent": 1.5}, "end_percent 1.5"),
         ({"eta": 2.0}, r"eta is 2.0; it must be within \[0, 1\]"),
