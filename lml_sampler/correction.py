@@ -38,7 +38,7 @@ class Turn(NamedTuple):
     overlap: Tensor
     """<across, u> / <u, u>, `[B, 1, ...]`: the rounding in `across`; w is across - overlap * u."""
     tangent_squared: Tensor
-    """tan^2, `[B, 1, ...]`."""
+    """tan^2, `[B, 1, ...]`; exactly 0 where there is no turn, or no step."""
 
 
 def correct(
@@ -107,15 +107,18 @@ def measure_turn(step: Tensor, previous: Tensor, weight: Tensor | None = None) -
     share = inner(previous, step) / scale
     across = torch.addcmul(previous, share, step, value=-1)
     overlap = inner(across, step) / scale
-    tangent_squared = (inner(across, across) / scale - overlap**2).clamp_min(0)
-    return Turn(energy, share - 1, across, overlap, tangent_squared)
+    tangent_squared = inner(across, across) / scale - overlap**2
+    # Below this, `across` is the rounding of its own subtraction: previous is parallel to step.
+    rounding = 4 * torch.finfo(dtype).eps * share
+    turned = (energy > 0) & (tangent_squared > rounding**2)
+    return Turn(energy, share - 1, across, overlap, torch.where(turned, tangent_squared, 0))
 
 
 def turn_away(step: Tensor, turn: Turn, damping: float | Tensor, kappa: float, weight: Tensor | None = None) -> Tensor:
     """Rotate `step` away from `turn.across`; `damping` is relative here: lambda / <u, u>. Shapes as in `correct`."""
     slope = kappa * (1 + kappa * turn.along) / (damping + kappa**2 * turn.tangent_squared)
     cosine = 1 / torch.sqrt(1 + (slope * turn.tangent_squared.sqrt()) ** 2)
-    gain = torch.where(turn.energy > 0, slope * cosine, torch.zeros_like(slope))
+    gain = torch.where(turn.tangent_squared > 0, slope * cosine, 0)
     step_wide = step.to(turn.across.dtype)
     corrected = torch.addcmul((cosine + gain * turn.overlap) * step_wide, gain, turn.across, value=-1)
     if weight is not None:
@@ -125,7 +128,7 @@ def turn_away(step: Tensor, turn: Turn, damping: float | Tensor, kappa: float, w
 
 def nonzero(energy: Tensor) -> Tensor:
     """`energy` with 1 in place of 0, so that a zero step divides to zero instead of NaN."""
-    return torch.where(energy > 0, energy, torch.ones_like(energy))
+    return torch.where(energy > 0, energy, 1)
 
 
 def check_damping(damping: float) -> None:
