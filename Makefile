@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process unless told otherwise: more threads than free cores make a step several times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup test lint demo demo-model bench-arithmetic
+.PHONY: setup test lint demo demo-model bench-arithmetic bench-step-cost
 
 setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
@@ -26,3 +26,6 @@ demo-model: setup
 
 bench-arithmetic: setup
 	$(BIN)/python benchmarks/arithmetic.py
+
+bench-step-cost: setup
+	$(BIN)/python benchmarks/step_cost.py

@@ -1,5 +1,6 @@
 """The only module that knows ComfyUI's internals: its samplers, its schedules, its model classes."""
 
+import dataclasses
 import inspect
 from typing import Any, ClassVar
 
@@ -40,6 +41,9 @@ def sample_lml(
         # As ComfyUI's own multistep samplers do, so that the history reaches back to a finite half-logSNR.
         sigmas = k_diffusion_sampling.offset_first_sigma_for_snr(sigmas, model_sampling)
     flow = isinstance(model_sampling, comfy.model_sampling.CONST)
+    if settings.stochastic:
+        noise_scale = getattr(model_sampling, "noise_scale", 1.0)
+        settings = dataclasses.replace(settings, s_noise=settings.s_noise * noise_scale)
     return core.sample_lml(
         model,
         x,

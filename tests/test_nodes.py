@@ -92,6 +92,34 @@ def test_kappa_zero_is_the_multistep_twin(
         torch.testing.assert_close(result, built_in(demo, empty(), "dpmpp_2m", steps=8), atol=2e-5, rtol=1e-4)
 
 
+def check_ancestral_twin(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    """The same noise from the same seed as ComfyUI's euler_ancestral."""
+    from comfy_extras.nodes_custom_sampler import SamplerCustom
+
+    model, positive, negative = demo
+    sampler = pack.nodes.host.sampler(pack.lml_sampler.LMLSettings(eta=1.0, kappa=0.0))
+    sigmas = pack.nodes.host.schedule(model, "normal", 5)
+    result = SamplerCustom.execute(model, True, 1, 4.0, positive, negative, sampler, sigmas, empty()).result[0]
+    torch.testing.assert_close(result["samples"], built_in(demo, empty(), "euler_ancestral"), atol=2e-5, rtol=1e-4)
+
+
+def test_ancestral_noise_is_that_of_euler_ancestral(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    check_ancestral_twin(pack, demo)
+
+
+def test_the_noise_scale_of_a_flow_model_is_respected(pack: ModuleType) -> None:
+    import copy
+
+    model, positive, negative, *_ = pack.nodes.demo.LMLDemoModel.execute("flow", "star", "blue", 1).result
+    scaled = copy.deepcopy(model.get_model_object("model_sampling"))
+    scaled.set_noise_scale(0.8)
+    model = model.clone()
+    model.add_object_patch("model_sampling", scaled)
+    demo = model, positive, negative
+    assert torch.equal(lml(pack, demo, empty(), kappa=0.0), built_in(demo, empty(), "euler"))
+    check_ancestral_twin(pack, demo)
+
+
 def test_the_list_entry_is_the_node_with_its_defaults(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
     assert torch.equal(built_in(demo, empty(), "lml"), lml(pack, demo, empty()))
 
@@ -141,9 +169,9 @@ def test_image_to_image_stays_near_the_image(pack: ModuleType, demo: tuple[Any, 
     picture = {"samples": lml(pack, demo, empty(1))}
     distance = {
         denoise: (lml(pack, demo, picture, seed=5, denoise=denoise) - picture["samples"]).pow(2).mean().sqrt().item()
-        for denoise in (0.0, 0.2, 1.0)
+        for denoise in (0.0, 0.1, 1.0)
     }
-    assert distance[0.0] == 0 and 0 < distance[0.2] < 0.7 * distance[1.0]
+    assert distance[0.0] == 0 and 0 < distance[0.1] < 0.7 * distance[1.0]
 
 
 def test_inpainting_keeps_what_the_mask_leaves_out(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
@@ -291,6 +319,18 @@ def test_a_missing_or_broken_demo_model_names_the_file_and_the_remedy(pack: Modu
     save_file({"wrong": torch.zeros(1)}, file)
     with pytest.raises(ValueError, match=remedy):
         pack.nodes.demo_model.load("eps")
+
+
+def test_packed_weights_come_back_within_half_a_step(pack: ModuleType) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights = {"a.weight": torch.randn(4, 3, 3, 3, generator=generator), "a.bias": torch.randn(4, generator=generator)}
+    weights["a.weight"][1] = 0
+    packed = pack.nodes.demo_model.pack(weights)
+    restored = pack.nodes.demo_model.unpack(packed)
+    assert packed["a.weight"].dtype == torch.int8 and restored.keys() == weights.keys()
+    assert torch.equal(restored["a.bias"], weights["a.bias"])
+    step = weights["a.weight"].abs().flatten(1).amax(1).view(-1, 1, 1, 1) / 127
+    assert ((restored["a.weight"] - weights["a.weight"]).abs() <= step * 0.501).all()
 
 
 def test_registration_is_additive_and_idempotent(pack: ModuleType) -> None:

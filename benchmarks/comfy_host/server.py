@@ -14,6 +14,7 @@ from .client import Client
 from .install import ROOT, comfyui_path, venv_python
 
 START_SECONDS = 180
+PACK = "lml-sampler"
 FAILURES = ("IMPORT FAILED", "Error while calling comfy_entrypoint", "Cannot import")
 
 
@@ -34,7 +35,7 @@ def comfyui(folder: Path, arguments: Sequence[str] = (), environment: dict[str, 
     Raises:
         ServerError: see there.
     """
-    pack = folder / "custom_nodes" / "lml-sampler"
+    pack = folder / "custom_nodes" / PACK
     pack.parent.mkdir(parents=True, exist_ok=True)
     if not pack.exists():
         pack.symlink_to(ROOT, target_is_directory=True)
@@ -82,5 +83,5 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
                 raise ServerError(f"ComfyUI did not start:\n{log.read_text()[-4000:]}") from None
             time.sleep(0.2)
     text = log.read_text()
-    if any(failure in text for failure in FAILURES):
-        raise ServerError(f"ComfyUI did not load a pack:\n{text[-4000:]}")
+    if any(PACK in line and any(failure in line for failure in FAILURES) for line in text.splitlines()):
+        raise ServerError(f"ComfyUI did not load the pack:\n{text[-4000:]}")
