@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 WORKFLOW = ROOT / "workflows" / "LML_Demo.json"
 STEPS = (5, 8, 12)
 BUILT_IN = ("euler", "dpmpp_2m", "uni_pc")
-REFERENCE = ("dpmpp_2m", 150)
+REFERENCE = ("dpmpp_2m", 100)
 SUBJECTS = (("circle", "red"), ("square", "yellow"), ("triangle", "green"), ("star", "blue"))
 BATCH = 4
 
@@ -126,7 +126,8 @@ def main() -> None:
     started = time.monotonic()
     print("Starting ComfyUI ...", flush=True)
     threads = {"OMP_NUM_THREADS": str(os.cpu_count() or 1)}
-    with comfyui(WORK / "demo", ["--preview-method", "latent2rgb"], threads) as client:
+    previews = "latent2rgb" if options.open else "none"
+    with comfyui(WORK / "demo", ["--preview-method", previews], threads) as client:
         if options.open:
             print(f"Open {client.url}/?template={quote(WORKFLOW.stem)}&source=lml-sampler   (Ctrl-C stops ComfyUI)")
             try:

@@ -18,6 +18,7 @@ COLORS = ("red", "orange", "yellow", "green", "blue", "violet")
 VARIANTS = ("eps", "flow")
 SIZE = 32
 TOKEN_WIDTH = 16
+SCALE = ".scale"
 
 FOLDER = Path(__file__).parent / "demo_weights"
 
@@ -74,13 +75,35 @@ def load(variant: str) -> Any:
     """
     path = weights_file(variant)
     try:
-        return host.pixel_unet_model(load_file(path), UNET, flow=variant == "flow")
+        return host.pixel_unet_model(unpack(load_file(path)), UNET, flow=variant == "flow")
     except (OSError, SafetensorError, RuntimeError) as error:
         pack = FOLDER.parents[1]
         raise ValueError(
             f"The demo model's file {path} cannot be used: {error}. Restore it: run "
             f"`git checkout -- {path.relative_to(pack).as_posix()}` in {pack}, or reinstall LML Sampler."
         ) from error
+
+
+def pack(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Float weights as they ship: 8-bit integers with one scale for each output of a layer, a quarter of the size."""
+    result = {}
+    for name, value in weights.items():
+        if value.ndim > 1:
+            scale = value.abs().flatten(1).amax(1).clamp_min(1e-8).view(-1, *[1] * (value.ndim - 1)) / 127
+            result[name], result[name + SCALE] = (value / scale).round().to(torch.int8), scale.contiguous()
+        else:
+            result[name] = value.contiguous()
+    return result
+
+
+def unpack(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `pack`."""
+    scales = {name: value for name, value in weights.items() if name.endswith(SCALE)}
+    return {
+        name: value * scales[name + SCALE] if name + SCALE in scales else value
+        for name, value in weights.items()
+        if name not in scales
+    }
 
 
 def pixel_vae() -> Any:
