@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -297,42 +296,6 @@ def test_an_empty_schedule_returns_the_latent(pack: ModuleType, demo: tuple[Any,
     assert torch.equal(SamplerCustom.execute(*arguments).result[0]["samples"], latent["samples"])
 
 
-@pytest.fixture
-def weights(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder in place of that of the demo weights."""
-    folder = tmp_path / "nodes" / "demo_weights"
-    folder.mkdir(parents=True)
-    monkeypatch.setattr(pack.nodes.demo_model, "FOLDER", folder)
-    yield folder
-
-
-def test_a_missing_or_broken_demo_model_names_the_file_and_the_remedy(pack: ModuleType, weights: Path) -> None:
-    remedy = "git checkout -- nodes/demo_weights/shapes_eps.safetensors"
-    with pytest.raises(ValueError, match=rf"shapes_eps\.safetensors cannot be used: .*{remedy}"):
-        pack.nodes.demo_model.load("eps")
-    from safetensors.torch import save_file
-
-    file = weights / "shapes_eps.safetensors"
-    file.write_bytes(b"not a model")
-    with pytest.raises(ValueError, match=remedy):
-        pack.nodes.demo_model.load("eps")
-    save_file({"wrong": torch.zeros(1)}, file)
-    with pytest.raises(ValueError, match=remedy):
-        pack.nodes.demo_model.load("eps")
-
-
-def test_packed_weights_come_back_within_half_a_step(pack: ModuleType) -> None:
-    generator = torch.Generator().manual_seed(0)
-    weights = {"a.weight": torch.randn(4, 3, 3, 3, generator=generator), "a.bias": torch.randn(4, generator=generator)}
-    weights["a.weight"][1] = 0
-    packed = pack.nodes.demo_model.pack(weights)
-    restored = pack.nodes.demo_model.unpack(packed)
-    assert packed["a.weight"].dtype == torch.int8 and restored.keys() == weights.keys()
-    assert torch.equal(restored["a.bias"], weights["a.bias"])
-    step = weights["a.weight"].abs().flatten(1).amax(1).view(-1, 1, 1, 1) / 127
-    assert ((restored["a.weight"] - weights["a.weight"]).abs() <= step * 0.501).all()
-
-
 def test_registration_is_additive_and_idempotent(pack: ModuleType) -> None:
     import comfy.samplers
     import nodes
@@ -353,28 +316,3 @@ def test_the_list_entry_can_be_left_out(value: str, listed: bool) -> None:
     environment = {"PYTHONPATH": str(benchmarks), "LML_REGISTER_KSAMPLER": value, "OMP_NUM_THREADS": "1"}
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert process.stdout.strip().splitlines()[-1:] == [str(listed)], process.stderr
-
-
-def test_fifty_steps_of_euler_are_recognisable(pack: ModuleType) -> None:
-    """The shipped models draw what they are asked for: at least 45 of 48 shapes and 47 colors."""
-    from shapes import recognise
-
-    labels = torch.arange(48)
-    for variant in pack.nodes.demo_model.VARIANTS:
-        model, _, negative, latent, vae = pack.nodes.demo.LMLDemoModel.execute(variant, "any", "any", 48).result
-        positive = [[pack.nodes.demo_model.tokens(labels % 4, labels % 6), {}]]
-        samples = built_in((model, positive, negative), latent, "euler", steps=50, cfg=3.0)
-        shapes_seen, colors_seen = recognise(vae.decode(samples).movedim(-1, 1) * 2 - 1)
-        shapes_right, colors_right = (shapes_seen == labels % 4).sum(), (colors_seen == labels % 6).sum()
-        assert shapes_right >= 45 and colors_right >= 47, (variant, shapes_right, colors_right)
-
-
-def test_the_drawn_pictures_are_recognisable() -> None:
-    """The judge of the test above knows the data itself."""
-    from shapes import draw, recognise
-
-    labels = torch.arange(480)
-    pictures = draw(labels % 4, labels % 6, torch.Generator().manual_seed(77))
-    shapes_seen, colors_seen = recognise(pictures)
-    assert (shapes_seen == labels % 4).float().mean() > 0.98
-    assert torch.equal(colors_seen, labels % 6)
