@@ -8,8 +8,8 @@ from .settings import LMLSettings
 TURN_SENSITIVITY = 10.0
 """How much a turn of the path adds to the damping in the adaptive mode, in units of tan^2.
 
-Chosen on exact-score and trained models with and without guidance: tan^2 is 0.001-0.02 without guidance, 0.05-0.5
-in its first steps with it and above 0.3 on every last step, where the correction then all but ends.
+The path turns little without guidance, strongly in the first steps with it and on every last step (sigma to 0), where
+extrapolating it does harm: there the correction all but ends.
 """
 
 

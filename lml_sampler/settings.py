@@ -73,9 +73,7 @@ class LMLSettings:
         check_damping(self.damping)
         check_kappa(self.kappa)
         if self.order not in (1, 2, 3):
-            raise ValueError(
-                f"order is {self.order}; it must be 1, 2 or 3. 2 suits guided images, 3 unguided ones and many steps."
-            )
+            raise ValueError(f"order is {self.order}; it must be 1, 2 or 3. 1 is the robust choice with guidance.")
         if self.scheme == "ddim" and self.order != 1:
             raise ValueError(
                 f"order is {self.order}, but the scheme ddim is of order 1. Set order to 1, or scheme to dpmsolver++."

@@ -4,9 +4,8 @@ from typing import get_args
 
 from comfy_api.latest import io
 
-from ..lml_sampler.settings import Arithmetic, DampingMode, LMLSettings, Scheme, SolverType, Target
-
-DEFAULTS = LMLSettings()
+from ..lml_sampler.sampler import DEFAULT_SETTINGS as DEFAULTS
+from ..lml_sampler.settings import Arithmetic, DampingMode, Scheme, SolverType, Target
 
 SEARCH_ALIASES = ["lml", "levenberg", "marquardt", "langevin", "second order", "few steps", "ksampler", "sampler"]
 
@@ -54,7 +53,7 @@ def scheme_inputs() -> list[io.Input]:
             default=DEFAULTS.scheme,
             advanced=True,
             tooltip="The plain sampler that is corrected. ddim (first order, 'euler' in KSampler) is the robust choice "
-            "with guidance; dpmsolver++ of order 2 or 3 suits weak guidance and 15 steps or more.",
+            "with guidance; dpmsolver and dpmsolver++ are the multistep solvers.",
         ),
         io.Int.Input(
             "order",
