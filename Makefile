@@ -22,7 +22,10 @@ demo: setup
 
 # Train the two shipped demo models again (under two hours on two cores).
 demo-model: setup
-	$(BIN)/python benchmarks/train_demo_model.py eps & $(BIN)/python benchmarks/train_demo_model.py flow & wait
+	$(MAKE) -j2 demo-model-eps demo-model-flow
+
+demo-model-%:
+	$(BIN)/python benchmarks/train_demo_model.py $* $(ARGS)
 
 bench-arithmetic: setup
 	$(BIN)/python benchmarks/arithmetic.py

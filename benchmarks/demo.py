@@ -17,12 +17,12 @@ from urllib.parse import quote
 import numpy as np
 from comfy_host.client import Client
 from comfy_host.install import ROOT, WORK
-from comfy_host.server import comfyui
+from comfy_host.server import PACK, comfyui
 from PIL import Image, ImageDraw, ImageFont
 
 WORKFLOW = ROOT / "workflows" / "LML_Demo.json"
 STEPS = (5, 8, 12)
-BUILT_IN = ("euler", "dpmpp_2m", "uni_pc")
+SAMPLERS = ("lml", "euler", "dpmpp_2m", "uni_pc")
 REFERENCE = ("dpmpp_2m", 100)
 SUBJECTS = (("circle", "red"), ("square", "yellow"), ("triangle", "green"), ("star", "blue"))
 BATCH = 4
@@ -31,9 +31,8 @@ BATCH = 4
 def cell_prompt(prompt: dict[str, Any], sampler: str, steps: int, subject: tuple[str, str]) -> dict[str, Any]:
     """The workflow cut down to one sampler: its LML branch, or its KSampler branch with `sampler`."""
     prompt = copy.deepcopy(prompt)
-    kind = "LMLKSampler" if sampler == "lml" else "KSampler"
-    kept = reaching(prompt, find(prompt, kind))
-    prompt = {node: value for node, value in prompt.items() if node in kept}
+    kind, other = ("LMLKSampler", "KSampler") if sampler == "lml" else ("KSampler", "LMLKSampler")
+    prompt = without(prompt, find(prompt, other))
     inputs = prompt[find(prompt, kind)]["inputs"]
     inputs["steps"] = steps
     if kind == "KSampler":
@@ -48,18 +47,13 @@ def find(prompt: dict[str, Any], class_type: str) -> str:
     return next(node for node, value in prompt.items() if value["class_type"] == class_type)
 
 
-def reaching(prompt: dict[str, Any], start: str) -> set[str]:
-    """The nodes that `start` needs, itself, and those that need it."""
-    sources = {
-        node: {link[0] for link in value["inputs"].values() if isinstance(link, list)} for node, value in prompt.items()
-    }
-    kept = {start}
-    while True:
-        needed = set().union(*(sources[node] for node in kept))
-        fed = {node for node, links in sources.items() if links & (kept - needed) and node not in kept}
-        if needed | fed <= kept:
-            return kept
-        kept |= needed | fed
+def without(prompt: dict[str, Any], node: str) -> dict[str, Any]:
+    """The workflow less a node and all that it feeds."""
+    links = {key: [v[0] for v in value["inputs"].values() if isinstance(v, list)] for key, value in prompt.items()}
+    gone = {node}
+    while fed := {key for key, sources in links.items() if key not in gone and gone.intersection(sources)}:
+        gone |= fed
+    return {key: value for key, value in prompt.items() if key not in gone}
 
 
 def pictures(client: Client, prompt: dict[str, Any], sampler: str, steps: int) -> list[Image.Image]:
@@ -82,9 +76,8 @@ def contact_sheet(cells: dict[tuple[str, int], list[Image.Image]], reference: li
     """Rows: samplers and the reference; columns: steps; in a cell one picture of each subject."""
     size, gap, label, head = 88, 6, 150, 34
     strip = len(SUBJECTS) * size
-    rows = ["lml", *BUILT_IN]
     width = label + len(STEPS) * (strip + gap)
-    sheet = Image.new("RGB", (width, head + (len(rows) + 1) * (size + gap)), "white")
+    sheet = Image.new("RGB", (width, head + (len(SAMPLERS) + 1) * (size + gap)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
 
     def paste(images: list[Image.Image], left: int, top: int) -> None:
@@ -93,12 +86,12 @@ def contact_sheet(cells: dict[tuple[str, int], list[Image.Image]], reference: li
 
     for column, steps in enumerate(STEPS):
         draw.text((label + column * (strip + gap) + strip / 2, 8), f"{steps} steps", "black", font, "ma")
-    for row, name in enumerate(rows):
+    for row, name in enumerate(SAMPLERS):
         top = head + row * (size + gap)
         draw.text((10, top + size / 2), "LML" if name == "lml" else name, "black", font, "lm")
         for column, steps in enumerate(STEPS):
             paste(cells[name, steps], label + column * (strip + gap), top)
-    top = head + len(rows) * (size + gap)
+    top = head + len(SAMPLERS) * (size + gap)
     draw.text((10, top + size / 2), f"{REFERENCE[0]}, {REFERENCE[1]} steps", "black", ImageFont.load_default(13), "lm")
     for column in range(len(STEPS)):
         paste(reference, label + column * (strip + gap), top)
@@ -109,11 +102,11 @@ def compare(client: Client, path: Path) -> None:
     """Run every cell, write the sheet and print the table."""
     prompt = client.to_api(json.loads(WORKFLOW.read_text()))
     reference = pictures(client, prompt, *REFERENCE)
-    cells = {(name, steps): pictures(client, prompt, name, steps) for name in ("lml", *BUILT_IN) for steps in STEPS}
+    cells = {(name, steps): pictures(client, prompt, name, steps) for name in SAMPLERS for steps in STEPS}
     contact_sheet(cells, reference).save(path)
     print(f"\nRMS distance to the converged picture ({REFERENCE[0]}, {REFERENCE[1]} steps), {len(reference)} pictures")
     print(f"{'sampler':<10}" + "".join(f"{f'{steps} steps':>10}" for steps in STEPS))
-    for name in ("lml", *BUILT_IN):
+    for name in SAMPLERS:
         print(f"{name:<10}" + "".join(f"{rms(cells[name, steps], reference):>10.3f}" for steps in STEPS))
     print(f"\nPicture: {path}")
 
@@ -129,7 +122,7 @@ def main() -> None:
     previews = "latent2rgb" if options.open else "none"
     with comfyui(WORK / "demo", ["--preview-method", previews], threads) as client:
         if options.open:
-            print(f"Open {client.url}/?template={quote(WORKFLOW.stem)}&source=lml-sampler   (Ctrl-C stops ComfyUI)")
+            print(f"Open {client.url}/?template={quote(WORKFLOW.stem)}&source={PACK}   (Ctrl-C stops ComfyUI)")
             try:
                 while True:
                     time.sleep(3600)

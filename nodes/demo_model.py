@@ -104,8 +104,3 @@ def unpack(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         for name, value in weights.items()
         if name not in scales
     }
-
-
-def pixel_vae() -> Any:
-    """VAE of a model that works on pixels."""
-    return host.pixel_vae()
