@@ -19,9 +19,12 @@ def relative_damping(settings: LMLSettings, turn: Turn) -> float | Tensor:
     absolute   lambda / |u|^2                the paper's lambda; |u|^2 grows with the size of the latent
     relative   lambda                        the same meaning at every size and for every model
     adaptive   lambda (1 + 10 tan^2)         damped more where the path bends: |u|^2 + 10 |w|^2 for |u|^2
+
+    with lambda = damping / strength.
     """
+    damping = settings.damping / settings.strength
     if settings.damping_mode == "absolute":
-        return settings.damping / nonzero(turn.energy)
+        return damping / nonzero(turn.energy)
     if settings.damping_mode == "relative":
-        return settings.damping
-    return settings.damping * (1 + TURN_SENSITIVITY * turn.tangent_squared)
+        return damping
+    return damping * (1 + TURN_SENSITIVITY * turn.tangent_squared)

@@ -158,6 +158,6 @@ def _corrected(vector: Tensor, previous: Tensor | None, step: Step, settings: LM
     if previous is None or not step.corrected:
         return None
     if settings.arithmetic == "released_float32":
-        return correct_released(vector, previous, settings.damping, settings.kappa)
+        return correct_released(vector, previous, settings.damping / settings.strength, settings.kappa)
     turn = measure_turn(vector, previous, step.weight)
     return turn_away(vector, turn, relative_damping(settings, turn), settings.kappa, step.weight)

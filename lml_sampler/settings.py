@@ -29,6 +29,7 @@ class LMLSettings:
             the `direction` of ddim: the noise put back at the next level, not the one taken out (the released DDIM).
         damping_mode: the unit of `damping`: `relative` (of |u|^2), `adaptive` (relative, and more where the path
             turns) or `absolute` (the paper's).
+        strength: divides lambda: 1 is neutral, more corrects more, 0 is the plain scheme, bit for bit.
         damping: lambda > 0. Large values leave the plain scheme.
         kappa: kappa in [0, 1]. 0 is the plain scheme, bit for bit. For small kappa only `kappa / lambda` matters.
         start_percent: share of the steps of this run after which the correction starts (the released `freeze`).
@@ -54,6 +55,7 @@ class LMLSettings:
     solver_type: SolverType = "midpoint"
     target: Target = "score"
     damping_mode: DampingMode = "adaptive"
+    strength: float = 1.0
     damping: float = 1.0
     kappa: float = 0.7
     start_percent: float = 0.0
@@ -72,6 +74,11 @@ class LMLSettings:
         _check_choice("arithmetic", self.arithmetic, Arithmetic)
         check_damping(self.damping)
         check_kappa(self.kappa)
+        if not (math.isfinite(self.strength) and self.strength >= 0):
+            raise ValueError(
+                f"strength is {self.strength}; it must be a finite number from 0 up. "
+                "1 is neutral, 0 switches the correction off."
+            )
         if self.order not in (1, 2, 3):
             raise ValueError(f"order is {self.order}; it must be 1, 2 or 3. 1 is the robust choice with guidance.")
         if self.scheme == "ddim" and self.order != 1:
@@ -108,7 +115,7 @@ class LMLSettings:
     @property
     def neutral(self) -> bool:
         """Whether nothing is ever corrected. The released arithmetic is not neutral even for kappa 0."""
-        return self.kappa == 0 and self.arithmetic == "exact"
+        return self.strength == 0 or (self.kappa == 0 and self.arithmetic == "exact")
 
     def corrects(self, step: int, steps: int) -> bool:
         """Whether step number `step` (from 0) of `steps` is corrected."""

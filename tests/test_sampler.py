@@ -84,10 +84,17 @@ def test_kappa_zero_and_an_empty_window_are_the_plain_scheme_bit_for_bit(scheme:
     options = {"scheme": scheme, "order": 1 if scheme == "ddim" else 3, "damping_mode": mode}
     plain = run(x, SIGMAS.float(), model=mixture32, kappa=0.0, **options)
     assert torch.equal(run(x, SIGMAS.float(), model=mixture32, kappa=0.0, target=target, **options), plain)
+    assert torch.equal(run(x, SIGMAS.float(), model=mixture32, strength=0.0, target=target, **options), plain)
     outside = run(x, SIGMAS.float(), model=mixture32, start_percent=1.0, target=target, **options)
     assert torch.equal(outside, plain)
     corrected = run(x, SIGMAS.float(), model=mixture32, target=target, **options)
     assert not torch.allclose(corrected, plain)
+
+
+def test_strength_divides_lambda() -> None:
+    x = noise(4, 8, dtype=torch.float32) * 8
+    strong = run(x, SIGMAS.float(), model=mixture32, strength=2.0)
+    assert torch.equal(strong, run(x, SIGMAS.float(), model=mixture32, damping=0.5))
 
 
 def mixture32(x: Tensor, sigma: Tensor) -> Tensor:
@@ -227,6 +234,7 @@ def test_noise_comes_from_the_caller_and_not_from_the_global_generator() -> None
         ({"damping": 0.0}, r"damping \(λ\) is 0.0"),
         ({"damping": float("inf")}, r"damping \(λ\) is inf"),
         ({"kappa": 1.01}, r"kappa \(κ\) is 1.01; it must be within \[0, 1\]"),
+        ({"strength": -0.5}, "strength is -0.5; it must be a finite number from 0 up"),
         ({"order": 4, "scheme": "dpmsolver"}, "order is 4; it must be 1, 2 or 3"),
         ({"order": 2}, "order is 2, but the scheme ddim is of order 1. Set order to 1, or scheme to"),
         ({"scheme": "euler"}, "scheme is 'euler'; choose one of ddim, dpmsolver, dpmsolver"),
