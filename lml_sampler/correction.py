@@ -95,35 +95,52 @@ def measure_turn(step: Tensor, previous: Tensor, weight: Tensor | None = None) -
     """
     dtype = torch.promote_types(step.dtype, torch.float32)
     step = step.to(dtype)
-    axes = tuple(range(1, step.ndim))
-
-    def inner(first: Tensor, second: Tensor) -> Tensor:
-        product = first * second
-        return (product if weight is None else product * weight).sum(axes, keepdim=True)
-
-    energy = inner(step, step)
+    energy = inner(step, step, weight)
     scale = nonzero(energy)
     previous = previous.to(dtype)
-    share = inner(previous, step) / scale
+    share = inner(previous, step, weight) / scale
     across = torch.addcmul(previous, share, step, value=-1)
-    overlap = inner(across, step) / scale
-    tangent_squared = inner(across, across) / scale - overlap**2
+    overlap = inner(across, step, weight) / scale
+    tangent_squared = inner(across, across, weight) / scale - overlap**2
     # Below this, `across` is the rounding of its own subtraction: previous is parallel to step.
     rounding = 4 * torch.finfo(dtype).eps * share
     turned = (energy > 0) & (tangent_squared > rounding**2)
     return Turn(energy, share - 1, across, overlap, torch.where(turned, tangent_squared, 0))
 
 
+def measure_turn_by_products(
+    step: Tensor, previous: Tensor, previous_energy: Tensor, weight: Tensor | None = None
+) -> Turn:
+    """`measure_turn` from two products and the known `<p, p>`, without forming w: `previous` stands for `across`.
+
+    Half the cost, and as accurate as long as the rotation is not amplified, that is for a slope of at most 10: a turn
+    below 1e-3 loses digits, but then it does not matter.
+    """
+    energy = inner(step, step, weight)
+    scale = nonzero(energy)
+    share = inner(previous, step, weight) / scale
+    tangent_squared = torch.addcmul(previous_energy / scale, share, share, value=-1).clamp_min_(0)
+    return Turn(energy, share - 1, previous, share, torch.where(energy > 0, tangent_squared, 0))
+
+
 def turn_away(step: Tensor, turn: Turn, damping: float | Tensor, kappa: float, weight: Tensor | None = None) -> Tensor:
     """Rotate `step` away from `turn.across`; `damping` is relative here: lambda / <u, u>. Shapes as in `correct`."""
     slope = kappa * (1 + kappa * turn.along) / (damping + kappa**2 * turn.tangent_squared)
-    cosine = 1 / torch.sqrt(1 + (slope * turn.tangent_squared.sqrt()) ** 2)
+    cosine = torch.rsqrt(1 + slope * slope * turn.tangent_squared)
     gain = torch.where(turn.tangent_squared > 0, slope * cosine, 0)
     step_wide = step.to(turn.across.dtype)
-    corrected = torch.addcmul((cosine + gain * turn.overlap) * step_wide, gain, turn.across, value=-1)
+    corrected = (torch.addcmul(cosine, gain, turn.overlap) * step_wide).addcmul_(gain, turn.across, value=-1)
     if weight is not None:
         corrected = torch.lerp(step_wide, corrected, weight.to(corrected.dtype))
     return corrected.to(step.dtype)
+
+
+def inner(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
+    """<first, second> per sample over all axes but the first, `[B, 1, ...]`."""
+    product = first * second
+    if weight is not None:
+        product *= weight
+    return product.sum(tuple(range(1, product.ndim)), keepdim=True)
 
 
 def nonzero(energy: Tensor) -> Tensor:

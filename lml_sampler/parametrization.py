@@ -12,6 +12,7 @@ Glossary:
 import math
 from typing import Literal, NamedTuple, get_args
 
+import torch
 from torch import Tensor
 
 Parametrization = Literal["ve", "flow"]
@@ -77,17 +78,16 @@ def from_denoised(quantity: Quantity, x: Tensor, denoised: Tensor, level: Level)
     """Express a denoised prediction as `quantity`. All tensors `[B, ...]`; sigma > 0."""
     if quantity == "denoised":
         return denoised
-    if quantity == "velocity" or level.alpha == 1:
-        return (x - denoised) / level.sigma
-    return (x - level.alpha * denoised) / level.sigma
+    alpha = 1.0 if quantity == "velocity" else level.alpha
+    return torch.sub(x, denoised, alpha=alpha).div_(level.sigma)
 
 
 def to_denoised(quantity: Quantity, x: Tensor, value: Tensor, level: Level) -> Tensor:
     """The inverse of `from_denoised`; for `noise` alpha > 0."""
     if quantity == "denoised":
         return value
-    signal = x - level.sigma * value
-    return signal if quantity == "velocity" or level.alpha == 1 else signal / level.alpha
+    signal = torch.sub(x, value, alpha=level.sigma)
+    return signal if quantity == "velocity" or level.alpha == 1 else signal.div_(level.alpha)
 
 
 def convert(source: Quantity, quantity: Quantity, x: Tensor, value: Tensor, level: Level) -> Tensor:

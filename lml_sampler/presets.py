@@ -33,7 +33,7 @@ def paper(family: Family, steps: int) -> LMLSettings:
     if steps < 1:
         raise ValueError(f"steps is {steps}; it must be 1 or more.")
     if family == "flux":
-        return LMLSettings(target="velocity", damping_mode="absolute", damping=1e-2, kappa=PAPER_KAPPA)
+        return LMLSettings(scheme="ddim", target="velocity", damping_mode="absolute", damping=1e-2, kappa=PAPER_KAPPA)
     return LMLSettings(
         scheme="dpmsolver",
         order=3,

@@ -1,5 +1,6 @@
 """The sampling loop: one model call a step, its output corrected, then one step of the scheme."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,12 +8,14 @@ import torch
 from torch import Tensor
 from tqdm.auto import trange
 
-from .correction import measure_turn, turn_away
+from .auto import advance_auto
+from .correction import inner, measure_turn, measure_turn_by_products, turn_away
 from .damping import relative_damping
 from .parametrization import Level, Parametrization, Quantity, convert, from_denoised, schedule, vp_scale
 from .released import correct_released
 from .schemes import INTEGRATES, combination, scheme_at, usable_order
 from .settings import LMLSettings, Target
+from .step import Step
 from .stochastic import NoiseSampler, seeded_noise_sampler, split_level
 
 DEFAULT_SETTINGS = LMLSettings()
@@ -31,21 +34,12 @@ class Memory(NamedTuple):
 
     previous: Tensor | None
     """The last vector before its correction, `[B, ...]`."""
+    energy: Tensor | None
+    """Its squared length where the cheap correction needs it, `[B, 1, ...]`."""
     outputs: tuple[Tensor, ...]
     """The last model outputs in the quantity of the scheme, newest first, each `[B, ...]`."""
     levels: tuple[Level, ...]
     """The noise level of each output."""
-
-
-class Step(NamedTuple):
-    """What is fixed about one step before the model is called."""
-
-    here: Level
-    target: Level
-    order: int
-    corrected: bool
-    weight: Tensor | None
-    parametrization: Parametrization
 
 
 @torch.no_grad()
@@ -82,6 +76,7 @@ def sample_lml(
 
     Raises:
         ValueError: before the first model call, if the schedule does not fall or does not fit the settings.
+        FloatingPointError: after the run, if the model gave NaN or Inf; names the first such step and its sigma.
 
     Source: arXiv 2505.24222, Algorithm 1.
     """
@@ -101,63 +96,96 @@ def sample_lml(
         noise_sampler = seeded_noise_sampler(x, extra_args.get("seed"))
     weight = extra_args.get("denoise_mask")
     ones = x.new_ones([x.shape[0]])
-    memory = Memory(None, (), ())
+    advance = advance_auto if settings.scheme == "auto" and not settings.neutral else _advance
+    memory: Any = None
+    sums: list[Tensor] = []
 
     for i in trange(steps, disable=disable):
         here, target = levels[i], levels[i + 1]
         denoised = model(x, sigmas[i] * ones, **extra_args)
+        sums.append(denoised.sum(dtype=torch.promote_types(x.dtype, torch.float32)))
         if callback is not None:
             callback({"x": x, "i": i, "sigma": sigmas[i], "sigma_hat": sigmas[i], "denoised": denoised})
         down, noise_level = split_level(here, target, settings, parametrization)
         order = min(settings.order, steps - i) if settings.lower_order_final else settings.order
         step = Step(here, down, order, settings.corrects(i, steps), weight, parametrization)
-        x, memory = _advance(x, denoised, step, memory, settings)
+        x, memory = advance(x, denoised, step, memory, settings)
         if noise_level > 0 and noise_sampler is not None:
             noise = noise_sampler(sigmas[i], sigmas[i + 1])
             x = x * (target.alpha / down.alpha) + noise * (noise_level * settings.s_noise)
+    _check_finite(sums, levels)
     return x
 
 
-def _advance(x: Tensor, denoised: Tensor, step: Step, memory: Memory, settings: LMLSettings) -> tuple[Tensor, Memory]:
+def _check_finite(sums: list[Tensor], levels: list[Level]) -> None:
+    """Raise FloatingPointError if the model's answer was not finite at some step; the one read of the device."""
+    for index, value in enumerate(torch.stack(sums).tolist()):
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"the model's answer at step {index + 1} of {len(sums)} (sigma {levels[index].sigma:.6g}) holds NaN or "
+                "Inf. Run the model in float32 or bfloat16 (for a UNet --fp32-unet, for a VAE --fp32-vae), or check "
+                "its file; the sampler's settings are not the cause if this is step 1."
+            )
+
+
+def _advance(
+    x: Tensor, denoised: Tensor, step: Step, memory: Memory | None, settings: LMLSettings
+) -> tuple[Tensor, Memory]:
     """Take one step from the model's output: correct what the settings aim at, combine, remember."""
+    memory = memory or Memory(None, None, (), ())
     scheme = scheme_at(settings.scheme, step.here)
     quantity = INTEGRATES[scheme]
     aim = None if settings.neutral else AIMS[settings.target]
-    vector, corrected = None, None
+    vector, energy, corrected = None, None, None
     if aim is not None:
         vector = from_denoised(aim, x, denoised, step.here)
-        corrected = _corrected(vector, memory.previous, step, settings)
+        corrected, energy = _corrected(vector, memory, step, settings)
     if aim is None or corrected is None:
         output = from_denoised(quantity, x, denoised, step.here)
     else:
         output = convert(aim, quantity, x, corrected, step.here)
 
     if settings.target == "direction" and corrected is not None:
-        return step.target.alpha * denoised + step.target.sigma * corrected, Memory(vector, (), ())
+        return step.target.alpha * denoised + step.target.sigma * corrected, Memory(vector, energy, (), ())
 
     outputs, levels = (output, *memory.outputs), (step.here, *memory.levels)
     order = usable_order(step.order, levels, step.target)
     linear, weights = combination(scheme, settings.solver_type, levels[:order], step.target)
     increment = outputs[0] * weights[0]
     for value, weight in zip(outputs[1:order], weights[1:], strict=True):
-        increment = torch.add(increment, value, alpha=weight)
+        increment.add_(value, alpha=weight)
 
     if settings.target == "increment" and not settings.neutral:
         scale = vp_scale(step.target, step.parametrization)
         vector = increment * scale
-        corrected = _corrected(vector, memory.previous, step, settings)
+        corrected, energy = _corrected(vector, memory, step, settings)
         increment = increment if corrected is None else corrected / scale
         if scheme != settings.scheme:  # an increment to another linear term is no previous step of the next one
             vector = None
     kept = settings.order - 1
-    return torch.add(increment, x, alpha=linear), Memory(vector, outputs[:kept], levels[:kept])
+    return increment.add_(x, alpha=linear), Memory(vector, energy, outputs[:kept], levels[:kept])
 
 
-def _corrected(vector: Tensor, previous: Tensor | None, step: Step, settings: LMLSettings) -> Tensor | None:
-    """The corrected vector, or None where there is nothing to correct: the first step, outside the window."""
-    if previous is None or not step.corrected:
-        return None
+def _corrected(
+    vector: Tensor, memory: Memory, step: Step, settings: LMLSettings
+) -> tuple[Tensor | None, Tensor | None]:
+    """The corrected vector, or None where there is nothing to correct: the first step, outside the window.
+
+    With it |vector|^2, if the next step can use it.
+    """
+    cheap = _rotates_little(settings) and vector.dtype in (torch.float32, torch.float64)
+    if memory.previous is None or not step.corrected:
+        return None, inner(vector, vector, step.weight) if cheap else None
     if settings.arithmetic == "released_float32":
-        return correct_released(vector, previous, settings.damping / settings.strength, settings.kappa)
-    turn = measure_turn(vector, previous, step.weight)
-    return turn_away(vector, turn, relative_damping(settings, turn), settings.kappa, step.weight)
+        return correct_released(vector, memory.previous, settings.damping / settings.strength, settings.kappa), None
+    if cheap and memory.energy is not None:
+        turn = measure_turn_by_products(vector, memory.previous, memory.energy, step.weight)
+    else:
+        turn = measure_turn(vector, memory.previous, step.weight)
+    damping = relative_damping(settings, turn.energy, turn.tangent_squared)
+    return turn_away(vector, turn, damping, settings.kappa, step.weight), turn.energy
+
+
+def _rotates_little(settings: LMLSettings) -> bool:
+    """Whether the slope of the rotation stays below 10, so that the turn may be measured by its products."""
+    return settings.damping_mode != "absolute" and settings.kappa * settings.strength <= 5 * settings.damping

@@ -16,8 +16,13 @@ from typing import NamedTuple
 from .parametrization import Level, Quantity
 from .settings import Scheme, SolverType
 
-INTEGRATES: dict[Scheme, Quantity] = {"ddim": "velocity", "dpmsolver": "noise", "dpmsolver++": "denoised"}
-"""The quantity that each scheme takes as its model output."""
+INTEGRATES: dict[Scheme, Quantity] = {
+    "auto": "velocity",
+    "ddim": "velocity",
+    "dpmsolver": "noise",
+    "dpmsolver++": "denoised",
+}
+"""The quantity that each scheme takes as its model output; `auto` without a correction is ddim."""
 
 
 class Combination(NamedTuple):
@@ -59,7 +64,7 @@ def scheme_at(scheme: Scheme, level: Level) -> Scheme:
 
 def combination(scheme: Scheme, solver_type: SolverType, levels: Sequence[Level], target: Level) -> Combination:
     """The coefficients of one step of a scheme, of the order of `levels` (newest first)."""
-    if scheme == "ddim":
+    if scheme in ("auto", "ddim"):
         return ddim(levels, target)
     solver = dpmsolver if scheme == "dpmsolver" else dpmsolver_pp
     return solver(levels, target, solver_type)

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from .correction import check_damping, check_kappa
 
-Scheme = Literal["ddim", "dpmsolver", "dpmsolver++"]
+Scheme = Literal["auto", "ddim", "dpmsolver", "dpmsolver++"]
 SolverType = Literal["midpoint", "heun"]
 Target = Literal["score", "velocity", "increment", "direction"]
 DampingMode = Literal["adaptive", "relative", "absolute"]
@@ -18,11 +18,12 @@ class LMLSettings:
     """What `sample_lml` does at each step. Immutable; every field is checked on construction.
 
     Attributes:
-        scheme: the denoising scheme: `ddim` (first order, `euler` in ComfyUI), `dpmsolver` (exponential multistep on
+        scheme: the denoising scheme: `auto` (`ddim` whose gain follows the schedule and whose last step is redone in
+            hindsight, see `auto`), `ddim` (first order, `euler` in ComfyUI), `dpmsolver` (exponential multistep on
             the noise prediction, arXiv 2206.00927) or `dpmsolver++` (on the denoised prediction, arXiv 2211.01095).
-        order: 1, 2 or 3: how many model outputs a step combines; `ddim` is of order 1. The published third-order
-            form converges with order 2 and a smaller constant. The first steps and the step
-            to sigma 0 use what order they can.
+        order: 1, 2 or 3: how many model outputs a step combines; `auto` and `ddim` are of order 1. The published
+            third-order form converges with order 2 and a smaller constant. The first steps and the step to sigma 0 use
+            what order they can.
         solver_type: second-order form, `midpoint` or `heun`.
         target: what the correction is applied to: the noise prediction (`score`, the paper's Algorithm 1), the flow
             `velocity`, the `increment` that the scheme adds to its linear term (the released DPM-Solver), or only
@@ -31,7 +32,8 @@ class LMLSettings:
             turns) or `absolute` (the paper's).
         strength: divides lambda: 1 is neutral, more corrects more, 0 is the plain scheme, bit for bit.
         damping: lambda > 0. Large values leave the plain scheme.
-        kappa: kappa in [0, 1]. 0 is the plain scheme, bit for bit. For small kappa only `kappa / lambda` matters.
+        kappa: kappa in [0, 1]. 0 is the plain scheme, bit for bit. For small kappa only `kappa / lambda` matters. In
+            the scheme `auto` the share of the gain that the schedule asks for.
         start_percent: share of the steps of this run after which the correction starts (the released `freeze`).
         end_percent: share of the steps after which it ends.
         lower_order_final: fall to order 2 on the last but one step and 1 on the last, as the released DPM-Solver does
@@ -50,14 +52,14 @@ class LMLSettings:
     `damping_mode="absolute"` with the paper's lambda (arXiv 2505.24222, appendix), kappa close to 0.
     """
 
-    scheme: Scheme = "ddim"
+    scheme: Scheme = "auto"
     order: int = 1
     solver_type: SolverType = "midpoint"
     target: Target = "score"
     damping_mode: DampingMode = "adaptive"
     strength: float = 1.0
     damping: float = 1.0
-    kappa: float = 0.7
+    kappa: float = 1.0
     start_percent: float = 0.0
     end_percent: float = 1.0
     lower_order_final: bool = False
@@ -81,9 +83,15 @@ class LMLSettings:
             )
         if self.order not in (1, 2, 3):
             raise ValueError(f"order is {self.order}; it must be 1, 2 or 3. 1 is the robust choice with guidance.")
-        if self.scheme == "ddim" and self.order != 1:
+        if self.scheme in ("auto", "ddim") and self.order != 1:
             raise ValueError(
-                f"order is {self.order}, but the scheme ddim is of order 1. Set order to 1, or scheme to dpmsolver++."
+                f"order is {self.order}, but the scheme {self.scheme} is of order 1. "
+                "Set order to 1, or scheme to dpmsolver++."
+            )
+        if self.scheme == "auto" and (self.target != "score" or self.arithmetic != "exact"):
+            raise ValueError(
+                f"target is {self.target!r} and arithmetic {self.arithmetic!r}, but the scheme auto corrects the "
+                "score, exactly. Set target to score and arithmetic to exact, or scheme to ddim."
             )
         if self.scheme != "ddim" and self.target == "direction":
             raise ValueError(

@@ -120,7 +120,7 @@ def test_unit_free_damping_does_not_see_the_size_of_the_latent(mode: str) -> Non
     x = noise(3, 8) * SIGMAS[0]
     one = run(x, damping_mode=mode)
     torch.testing.assert_close(run(x.repeat(1, 4), model=tiled, damping_mode=mode), one.repeat(1, 4))
-    absolute = {"damping_mode": "absolute", "damping": 5.0}
+    absolute = {"scheme": "ddim", "damping_mode": "absolute", "damping": 5.0}
     assert not torch.allclose(run(x.repeat(1, 4), model=tiled, **absolute), run(x, **absolute).repeat(1, 4))
 
 
@@ -159,6 +159,16 @@ def test_two_runs_are_the_same_and_leave_the_input_alone() -> None:
     first = run(x)
     run(noise(1, 8, seed=5))
     assert torch.equal(run(x), first) and torch.equal(x, before)
+
+
+@pytest.mark.parametrize("scheme", ["auto", "ddim", "dpmsolver++"])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_model_that_fails_is_reported_with_its_step(scheme: str, bad: float) -> None:
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        return torch.where(sigma.view(-1, 1) == 1.0, bad, MIXTURE.denoise(x, sigma))
+
+    with pytest.raises(FloatingPointError, match=r"at step 4 of 6 \(sigma 1\) holds NaN or Inf"):
+        run(noise(2, 8), model=model, scheme=scheme)
 
 
 @pytest.mark.parametrize("sigmas", [[], [3.0]])
@@ -236,18 +246,23 @@ def test_noise_comes_from_the_caller_and_not_from_the_global_generator() -> None
         ({"kappa": 1.01}, r"kappa \(κ\) is 1.01; it must be within \[0, 1\]"),
         ({"strength": -0.5}, "strength is -0.5; it must be a finite number from 0 up"),
         ({"order": 4, "scheme": "dpmsolver"}, "order is 4; it must be 1, 2 or 3"),
-        ({"order": 2}, "order is 2, but the scheme ddim is of order 1. Set order to 1, or scheme to"),
-        ({"scheme": "euler"}, "scheme is 'euler'; choose one of ddim, dpmsolver, dpmsolver"),
+        ({"order": 2}, "order is 2, but the scheme auto is of order 1. Set order to 1, or scheme to"),
+        ({"order": 2, "scheme": "ddim"}, "order is 2, but the scheme ddim is of order 1. Set order to 1, or scheme to"),
+        ({"target": "increment"}, "target is 'increment' and arithmetic 'exact', but the scheme auto corrects the"),
+        ({"scheme": "euler"}, "scheme is 'euler'; choose one of auto, ddim, dpmsolver, dpmsolver"),
         ({"solver_type": "rk"}, "solver_type is 'rk'; choose one of midpoint, heun"),
         ({"target": "noise"}, "target is 'noise'; choose one of score, velocity, increment, direction"),
         ({"damping_mode": "auto"}, "damping_mode is 'auto'; choose one of adaptive, relative, absolute"),
         ({"arithmetic": "float16"}, "arithmetic is 'float16'; choose one of exact, released_float32"),
-        ({"arithmetic": "released_float32"}, "damping_mode is 'adaptive', but the released arithmetic knows absolute"),
+        (
+            {"arithmetic": "released_float32", "scheme": "ddim"},
+            "damping_mode is 'adaptive', but the released arithmetic knows absolute",
+        ),
         ({"start_percent": 0.6, "end_percent": 0.5}, "start_percent is 0.6 and end_percent 0.5"),
         ({"end_percent": 1.5}, "end_percent 1.5"),
         ({"eta": 2.0}, r"eta is 2.0; it must be within \[0, 1\]"),
         ({"s_noise": -1.0}, "s_noise is -1.0"),
-        ({"target": "velocity"}, "target is 'velocity', but this is not a flow model"),
+        ({"target": "velocity", "scheme": "ddim"}, "target is 'velocity', but this is not a flow model"),
         ({"parametrization": "vp"}, "parametrization is 'vp'; choose one of ve"),
         ({"sigmas": [1.0, 2.0, 0.0]}, r"sigmas\[1\] is 2.0 after 1.0; each must be below"),
         ({"sigmas": [1.0, 1.0, 0.0]}, r"sigmas\[1\] is 1.0 after 1.0"),

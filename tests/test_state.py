@@ -13,6 +13,7 @@ from lml_sampler import LMLSettings, sample_lml
 SIGMAS = torch.tensor([9.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.0])
 SETTINGS = [
     LMLSettings(),
+    LMLSettings(scheme="ddim", kappa=0.7),
     LMLSettings(scheme="dpmsolver++", order=3),
     LMLSettings(scheme="dpmsolver", order=2, target="increment"),
     LMLSettings(eta=0.7),

@@ -1,0 +1,18 @@
+"""What the loop hands to a scheme at each step."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from .parametrization import Level, Parametrization
+
+
+class Step(NamedTuple):
+    """What is fixed about one step before the model is called."""
+
+    here: Level
+    target: Level
+    order: int
+    corrected: bool
+    weight: Tensor | None
+    parametrization: Parametrization
