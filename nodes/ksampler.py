@@ -5,7 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..lml_sampler import LMLSettings
-from . import host, inputs
+from . import choice, host, inputs
 
 MAX_STEPS = 10000
 
@@ -78,8 +78,10 @@ class LMLKSampler(io.ComfyNode):
                     tooltip="Share of the noise that is added and removed; below 1 keeps the structure of the latent "
                     "(image to image).",
                 ),
+                *inputs.preset_inputs(),
                 *inputs.strength_inputs(),
                 *inputs.scheme_inputs(),
+                inputs.settings_input(),
             ],
             outputs=[io.Latent.Output(tooltip="The denoised latent.")],
         )
@@ -96,9 +98,12 @@ class LMLKSampler(io.ComfyNode):
         negative: Any,
         latent_image: dict[str, Any],
         denoise: float,
-        **settings: Any,
+        preset: str,
+        strength: float,
+        settings: LMLSettings | None = None,
+        **values: Any,
     ) -> io.NodeOutput:
-        sampler = host.sampler(LMLSettings(**settings))
+        sampler = host.sampler(choice.choose(preset, strength, values, settings, model=model, steps=steps).settings)
         sigmas = host.schedule(model, scheduler, steps, denoise)
         return io.NodeOutput(host.sample(model, sampler, sigmas, seed, cfg, positive, negative, latent_image))
 
@@ -147,8 +152,10 @@ class LMLKSamplerAdvanced(io.ComfyNode):
                     advanced=True,
                     tooltip="enable: leave the noise of the steps not taken in the latent, for another sampler.",
                 ),
+                *inputs.preset_inputs(),
                 *inputs.strength_inputs(),
                 *inputs.scheme_inputs(),
+                inputs.settings_input(),
             ],
             outputs=[io.Latent.Output(tooltip="The denoised latent, or the partly denoised one.")],
         )
@@ -168,9 +175,12 @@ class LMLKSamplerAdvanced(io.ComfyNode):
         start_at_step: int,
         end_at_step: int,
         return_with_leftover_noise: str,
-        **settings: Any,
+        preset: str,
+        strength: float,
+        settings: LMLSettings | None = None,
+        **values: Any,
     ) -> io.NodeOutput:
-        sampler = host.sampler(LMLSettings(**settings))
+        sampler = host.sampler(choice.choose(preset, strength, values, settings, model=model, steps=steps).settings)
         sigmas = host.schedule(model, scheduler, steps)
         if end_at_step < len(sigmas) - 1:
             sigmas = sigmas[: end_at_step + 1]

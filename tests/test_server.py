@@ -15,7 +15,7 @@ from demo import cell_prompt, find
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-NODES = ("LMLSampler", "LMLKSampler", "LMLKSamplerAdvanced", "LMLDemoModel")
+NODES = ("LMLSampler", "LMLKSampler", "LMLKSamplerAdvanced", "LMLPreset", "LMLSavePreset", "LMLDemoModel")
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_the_same_prompt_gives_the_same_picture(server: Client, workflow: dict[s
 
 
 def test_kappa_zero_gives_the_picture_of_euler(server: Client, workflow: dict[str, Any]) -> None:
-    result = server.run(changed(workflow, "LMLKSampler", kappa=0.0))
+    result = server.run(changed(workflow, "LMLKSampler", preset="custom", kappa=0.0))
     lml, euler = result.images.values()
     assert same_pictures(lml, euler)
 
@@ -117,8 +117,10 @@ def test_the_list_entry_works_in_ksampler(server: Client, workflow: dict[str, An
         ({"kappa": 1.5}, "Value 1.5 bigger than max of 1.0"),
         ({"order": 4, "scheme": "dpmsolver"}, "Value 4 bigger than max of 3"),
         ({"scheme": "rk4"}, "'rk4' not in"),
+        ({"preset": "mine"}, "'mine' not in"),
+        ({"strength": 3.0}, "Value 3.0 bigger than max of 2.0"),
         ({"steps": 0}, "Value 0 smaller than min of 1"),
-        ({"order": 2}, "order is 2, but the scheme ddim is of order 1. Set order to 1"),
+        ({"order": 2, "preset": "custom"}, "order is 2, but the scheme ddim is of order 1. Set order to 1"),
     ],
 )
 def test_bad_input_is_named(server: Client, workflow: dict[str, Any], inputs: dict[str, Any], message: str) -> None:
@@ -131,7 +133,7 @@ def test_bad_input_is_named(server: Client, workflow: dict[str, Any], inputs: di
 def test_velocity_on_an_eps_model_is_named(server: Client) -> None:
     prompt = {
         "1": {"class_type": "LMLDemoModel", "inputs": {"variant": "eps", "shape": "star", "color": "any"}},
-        "2": {"class_type": "LMLSampler", "inputs": {"target": "velocity"}},
+        "2": {"class_type": "LMLSampler", "inputs": {"preset": "custom", "target": "velocity"}},
         "3": {
             "class_type": "SamplerCustom",
             "inputs": {
