@@ -35,6 +35,19 @@ def choose(
         ValueError: names the input, its value, the range and the remedy.
     """
     warn_unused(preset, values, connected)
+    return resolve(preset, strength, values, connected, model=model, steps=steps)
+
+
+def resolve(
+    preset: str,
+    strength: float,
+    values: dict[str, Any],
+    connected: LMLSettings | None = None,
+    *,
+    model: Any = None,
+    steps: int = 1,
+) -> Choice:
+    """`choose` without the log."""
     if connected is not None:
         choice = Choice(connected, f"Settings of the connected node. {preset_files.describe(connected)}")
     elif preset == AUTO:

@@ -1,7 +1,6 @@
 """Charts with Pillow alone: matplotlib is none of ComfyUI's requirements."""
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from .axes import Axis, fit_axis, short, visible
 from .lettering import load_font, printable
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#6a51a3", "#7f7f7f")
@@ -43,29 +43,6 @@ class Mark(NamedTuple):
     label: str
     x: float
     y: float
-
-
-class Axis(NamedTuple):
-    """Maps values to pixels, linearly or by the logarithm."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool
-
-    def place(self, value: float) -> float:
-        """The pixel of a value."""
-        low, high, value = (math.log10(v) if self.log else v for v in (self.low, self.high, value))
-        return self.start + (value - low) / (high - low) * (self.end - self.start)
-
-    def ticks(self, most: int = 8) -> list[float]:
-        """Round values along the axis."""
-        if self.log:
-            return log_ticks(self.low, self.high, most)
-        step = nice_step((self.high - self.low) / most)
-        first = math.ceil(self.low / step - 1e-9)
-        return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
 def chart(
@@ -110,57 +87,13 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 255)[None]
 
 
-def fit_axis(values: Sequence[float], start: float, end: float, log: bool, margin: float) -> Axis:
-    """The axis that shows all values that can be shown, with a margin.
-
-    Raises:
-        ValueError: none can.
-    """
-    shown = [value for value in values if visible(value, log)]
-    if not shown:
-        raise ValueError(f"there is nothing to draw: none of {len(values)} values is finite{' and above 0' * log}")
-    low, high = min(shown), max(shown)
-    if log:
-        low, high = math.log10(low), math.log10(high)
-    pad = (high - low) * margin or max(abs(low) * 0.1, 0.1)
-    low, high = low - pad, high + pad
-    return Axis(10**low, 10**high, start, end, True) if log else Axis(low, high, start, end, False)
-
-
-def visible(value: float, log: bool) -> bool:
-    """Whether an axis can show a value."""
-    return math.isfinite(value) and (value > 0 or not log)
-
-
-def nice_step(least: float) -> float:
-    """The smallest of 1, 2, 2.5, 5 times a power of ten that is not below `least`."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= least * (1 - 1e-9))
-
-
-def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Powers of ten, with 2 and 5 times them where there is room; round numbers where the axis spans less."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    for factors in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1,)):
-        ticks = [f * 10.0**k for k in range(first, last + 1) for f in factors if low <= f * 10.0**k <= high]
-        if 2 <= len(ticks) <= most:
-            return ticks
-    if len(ticks) > most:  # more decades than room
-        return ticks[:: math.ceil(len(ticks) / most)]
-    return Axis(low, high, 0, 1, False).ticks(most)
-
-
-def short(value: float) -> str:
-    """A number as a tick shows it."""
-    return f"{value:.10g}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.3g}"
-
-
 class _Canvas:
     """A white picture, larger by `OVERSAMPLING`, and what can be drawn on it."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.width, self.height = (side * OVERSAMPLING for side in size)
         self.em = max(self.height / 34, 12)
+        self.thin, self.thick = max(round(self.em / 8), 3), max(round(self.em / 5), 4)
         self.image = Image.new("RGB", (self.width, self.height), "white")
         self.draw = ImageDraw.Draw(self.image)
         self.font, self.large = load_font(self.em), load_font(self.em * 1.25)
@@ -203,14 +136,14 @@ class _Canvas:
             color = COLORS[(taken + index) % len(COLORS)]
             self._dashes(x_axis.start, x_axis.end, y, color)
             elbow = x_axis.end + self.em * 0.8
-            self.draw.line([(x_axis.end, y), (elbow, at), (elbow + self.em * 0.3, at)], color, round(self.em / 8))
+            self.draw.line([(x_axis.end, y), (elbow, at), (elbow + self.em * 0.3, at)], color, self.thin)
             label = printable(levels[index].label)
             self.draw.text((elbow + self.em * 0.6, at), label, color, self.font, "lm")
 
     def _dashes(self, start: float, end: float, y: float, color: str) -> None:
         x = start
         while x < end:
-            self.draw.line((x, y, min(x + self.em * 0.5, end), y), color, round(self.em / 8))
+            self.draw.line((x, y, min(x + self.em * 0.5, end), y), color, self.thin)
             x += self.em
 
     def line(self, line: Line, x_axis: Axis, y_axis: Axis, color: str) -> None:
@@ -221,7 +154,7 @@ class _Canvas:
         ]
         for here, there in itertools.pairwise(points):
             if line.joined and here and there:
-                self.draw.line([here, there], color, round(self.em / 5), joint="curve")
+                self.draw.line([here, there], color, self.thick, joint="curve")
         for point in points:
             if point:
                 self.draw.circle(point, self.em * 0.28, color)
@@ -243,7 +176,7 @@ class _Canvas:
         x, y = left, self.em * 3.5
         for index, label in enumerate(labels):
             color = COLORS[index % len(COLORS)]
-            self.draw.line((x, y, x + self.em * 1.4, y), color, round(self.em / 5))
+            self.draw.line((x, y, x + self.em * 1.4, y), color, self.thick)
             self.draw.circle((x + self.em * 0.7, y), self.em * 0.28, color)
             self.draw.text((x + self.em * 1.8, y), printable(label), INK, self.font, "lm")
             x += self.em * 3 + self.font.getlength(printable(label))

@@ -9,6 +9,7 @@ from .demo import LMLDemoModel
 from .ksampler import LMLKSampler, LMLKSamplerAdvanced
 from .presets import LMLPreset, LMLSavePreset
 from .sampler import LMLSampler
+from .sweep import LMLSweep
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ class LMLExtension(ComfyExtension):
             log.warning("LML Sampler: %s", warning)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LMLSampler, LMLKSampler, LMLKSamplerAdvanced, LMLPreset, LMLSavePreset, LMLDemoModel]
+        return [LMLSampler, LMLKSampler, LMLKSamplerAdvanced, LMLPreset, LMLSavePreset, LMLSweep, LMLDemoModel]
 
 
 async def comfy_entrypoint() -> ComfyExtension:

@@ -55,6 +55,24 @@ def _run_inputs() -> list[io.Input]:
     ]
 
 
+def common_inputs() -> list[io.Input]:
+    """KSampler's inputs but for the sampler, in its order."""
+    return [
+        _model(),
+        _seed("seed"),
+        *_run_inputs(),
+        io.Float.Input(
+            "denoise",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="Share of the noise that is added and removed; below 1 keeps the structure of the latent "
+            "(image to image).",
+        ),
+    ]
+
+
 class LMLKSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -66,18 +84,7 @@ class LMLKSampler(io.ComfyNode):
             "model call. Replace KSampler with it and leave the defaults.",
             search_aliases=inputs.SEARCH_ALIASES,
             inputs=[
-                _model(),
-                _seed("seed"),
-                *_run_inputs(),
-                io.Float.Input(
-                    "denoise",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Share of the noise that is added and removed; below 1 keeps the structure of the latent "
-                    "(image to image).",
-                ),
+                *common_inputs(),
                 *inputs.preset_inputs(),
                 *inputs.strength_inputs(),
                 *inputs.scheme_inputs(),

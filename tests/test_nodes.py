@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from comfy_host.runs import widget_values
 from torch import Tensor
 
 Latent = dict[str, Any]
@@ -40,11 +41,6 @@ def execute(node: Any, demo: tuple[Any, Any, Any], latent: Latent, options: dict
     model, positive, negative = demo
     linked = {"model": model, "positive": positive, "negative": negative, "latent_image": latent}
     return node.execute(**linked, **(widget_values(node) | options)).result[0]["samples"]
-
-
-def widget_values(node: Any) -> dict[str, Any]:
-    """The defaults of a node's widgets."""
-    return {entry.id: entry.default for entry in node.define_schema().inputs if hasattr(entry, "default")}
 
 
 def built_in(demo: tuple[Any, Any, Any], latent: Latent, sampler: str, **options: Any) -> Tensor:

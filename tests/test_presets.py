@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from comfy_host.client import Client, PromptError
+from comfy_host.client import PromptError
+from comfy_host.runs import demo_inputs, lml, run
 from comfy_host.server import comfyui
 from problems import mixture
 
@@ -194,13 +195,8 @@ def user_folder(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return pack.nodes.host.running.user_folder("presets")
 
 
-def defaults(node: Any) -> dict[str, Any]:
-    return {entry.id: entry.default for entry in node.define_schema().inputs if hasattr(entry, "default")}
-
-
 def preset_of(pack: ModuleType, **inputs: Any) -> tuple[LMLSettings, str]:
-    node = pack.nodes.presets.LMLPreset
-    _, settings, text = node.execute(**(defaults(node) | inputs)).result
+    _, settings, text = run(pack.nodes.presets.LMLPreset, {}, **inputs)
     return settings, text
 
 
@@ -247,10 +243,7 @@ def test_real_configurations_have_their_family(pack: ModuleType) -> None:
 
 
 def run_ksampler(pack: ModuleType, **inputs: Any) -> torch.Tensor:
-    model, positive, negative, latent, _ = pack.nodes.demo.LMLDemoModel.execute("eps", "star", "blue", 1).result
-    node = pack.nodes.ksampler.LMLKSampler
-    linked = {"model": model, "positive": positive, "negative": negative, "latent_image": latent}
-    return node.execute(**(defaults(node) | linked | {"steps": 5, "cfg": 4.0} | inputs)).result[0]["samples"]
+    return lml(pack, demo_inputs(pack), **({"steps": 5, "cfg": 4.0} | inputs))
 
 
 def test_strength_acts_on_every_preset(pack: ModuleType, user_folder: Path) -> None:
@@ -289,8 +282,8 @@ def test_the_sampler_node_reads_the_run(pack: ModuleType, variant: str) -> None:
     """Its paper presets learn the number of steps and the model only when they run."""
     from comfy_extras.nodes_custom_sampler import SamplerCustom
 
-    model, positive, negative, latent, _ = pack.nodes.demo.LMLDemoModel.execute(variant, "star", "blue", 1).result
-    node = pack.nodes.sampler.LMLSampler
+    linked = demo_inputs(pack, variant)
+    model, positive, negative, latent = (linked[key] for key in ("model", "positive", "negative", "latent_image"))
     for steps in (6, 15):
         sigmas = pack.nodes.host.schedule(model, "normal", steps)
 
@@ -298,10 +291,9 @@ def test_the_sampler_node_reads_the_run(pack: ModuleType, variant: str) -> None:
             arguments = (model, True, 1, 4.0, positive, negative, sampler, sigmas, latent)
             return SamplerCustom.execute(*arguments).result[0]["samples"]
 
-        lazy = custom(node.execute(**(defaults(node) | {"preset": "paper", "strength": 0.7})).result[0])
-        preset = pack.nodes.presets.LMLPreset
+        lazy = custom(run(pack.nodes.sampler.LMLSampler, {}, preset="paper", strength=0.7)[0])
         inputs = {"preset": "paper", "steps": steps, "model": model, "strength": 0.7}
-        assert torch.equal(lazy, custom(preset.execute(**(defaults(preset) | inputs)).result[0]))
+        assert torch.equal(lazy, custom(run(pack.nodes.presets.LMLPreset, {}, **inputs)[0]))
 
 
 def save_prompt(**inputs: Any) -> dict[str, Any]:
@@ -314,16 +306,6 @@ def save_prompt(**inputs: Any) -> dict[str, Any]:
     }
 
 
-def filled(client: Client, prompt: dict[str, Any]) -> dict[str, Any]:
-    """The prompt with the defaults of all widgets that it leaves out."""
-    info = client.object_info()
-    for node in prompt.values():
-        for key, (_, *options) in info[node["class_type"]]["input"]["required"].items():
-            if key not in node["inputs"]:
-                node["inputs"][key] = options[0]["default"]
-    return prompt
-
-
 def test_presets_in_a_running_comfyui(tmp_path: Path) -> None:
     """A broken file does not keep it from starting; a saved preset appears in the lists and works."""
     folder = tmp_path / "user" / "default" / "lml_sampler" / "presets"
@@ -332,7 +314,7 @@ def test_presets_in_a_running_comfyui(tmp_path: Path) -> None:
     with comfyui(tmp_path) as client:
         log = (tmp_path / "comfyui.log").read_text()
         assert "broken.json cannot be used: the field settings.kapa is unknown" in log
-        result = client.run(filled(client, save_prompt(name="from the page")))
+        result = client.run(client.filled(save_prompt(name="from the page")))
         assert result.outputs["2"]["text"][0].startswith("Saved: ")
         assert result.outputs["1"]["text"][0] == "custom: the inputs of the node. Other than the defaults: kappa 0.42."
         for name in ("LMLKSampler", "LMLKSamplerAdvanced", "LMLSampler", "LMLPreset"):
@@ -340,11 +322,11 @@ def test_presets_in_a_running_comfyui(tmp_path: Path) -> None:
             assert options == [*BUILT_IN, "broken", "from the page"]
         for bad in ("../x", "auto", ""):
             with pytest.raises(PromptError, match="name is "):
-                client.run(filled(client, save_prompt(name=bad)))
+                client.run(client.filled(save_prompt(name=bad)))
         use = save_prompt(name="copy")
         use["1"]["inputs"] = {"preset": "broken"}
         with pytest.raises(PromptError, match=r"node 1 .*broken\.json cannot be used.*settings.kapa.*Correct the file"):
-            client.run(filled(client, use))
+            client.run(client.filled(use))
         use["1"]["inputs"] = {"preset": "from the page"}
-        assert "a note" in client.run(filled(client, use)).outputs["1"]["text"][0]
+        assert "a note" in client.run(client.filled(use)).outputs["1"]["text"][0]
     assert sorted(path.name for path in folder.iterdir()) == ["broken.json", "copy.json", "from the page.json"]

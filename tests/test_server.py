@@ -15,7 +15,7 @@ from demo import cell_prompt, find
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-NODES = ("LMLSampler", "LMLKSampler", "LMLKSamplerAdvanced", "LMLPreset", "LMLSavePreset", "LMLDemoModel")
+NODES = ("LMLSampler", "LMLKSampler", "LMLKSamplerAdvanced", "LMLPreset", "LMLSavePreset", "LMLSweep", "LMLDemoModel")
 
 
 @pytest.fixture(scope="module")
@@ -155,11 +155,7 @@ def test_velocity_on_an_eps_model_is_named(server: Client) -> None:
         "5": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["1", 4]}},
         "6": {"class_type": "PreviewImage", "inputs": {"images": ["5", 0]}},
     }
-    info = server.object_info()
-    for node in prompt.values():
-        for key, (kind, *options) in info[node["class_type"]]["input"]["required"].items():
-            if key not in node["inputs"]:
-                node["inputs"][key] = options[0].get("default", kind[0] if isinstance(kind, list) else None)
+    prompt = server.filled(prompt)
     with pytest.raises(PromptError, match=r"node 3 .*target is 'velocity', but this is not a flow model"):
         server.run(prompt)
     prompt["1"]["inputs"]["variant"] = "flow"

@@ -1,5 +1,6 @@
 """A small client of ComfyUI's HTTP and websocket API, used as it is."""
 
+import copy
 import io
 import json
 import struct
@@ -49,6 +50,16 @@ class Client:
     def to_api(self, workflow: dict[str, Any]) -> dict[str, Any]:
         """The API form of a workflow in the form that the page saves."""
         return convert_ui_to_api(workflow, self.object_info())
+
+    def filled(self, prompt: dict[str, Any]) -> dict[str, Any]:
+        """A workflow in API form with the defaults of all widgets that it leaves out."""
+        info = self.object_info()
+        result = copy.deepcopy(prompt)
+        for node in result.values():
+            for key, (kind, *options) in info[node["class_type"]]["input"]["required"].items():
+                if key not in node["inputs"]:
+                    node["inputs"][key] = options[0].get("default", kind[0] if isinstance(kind, list) else None)
+        return result
 
     def upload(self, name: str, image: Image.Image) -> None:
         """Put an image into ComfyUI's input folder."""

@@ -38,6 +38,13 @@ class Progress:
         comfy.model_management.throw_exception_if_processing_interrupted()
 
 
+def recover(error: Exception) -> None:
+    """Give back memory after a run that failed for want of it, for the next one."""
+    if isinstance(error, comfy.model_management.OOM_EXCEPTION):
+        comfy.model_management.unload_all_models()
+        comfy.model_management.soft_empty_cache()
+
+
 def show_text(text: str) -> None:
     """Show a text on the node that runs; nothing happens without a server."""
     context = get_executing_context()
