@@ -12,7 +12,7 @@ from torch import Tensor
 from .axes import Axis, fit_axis, short, visible
 from .lettering import load_font, printable
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#6a51a3", "#7f7f7f")
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#6a51a3", "#7f7f7f", "#3f7d20", "#b10058")
 """Told apart by people with any color vision; after Okabe and Ito, darkened for white paper."""
 
 INK, GRID, FAINT = "#202020", "#e4e4e4", "#606060"
@@ -38,7 +38,7 @@ class Level(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A ring around one point."""
+    """A ring around one point, named beside the lines."""
 
     label: str
     x: float
@@ -78,7 +78,7 @@ def chart(
         canvas.line(line, x_axis, y_axis, COLORS[index % len(COLORS)])
     for mark in marks:
         canvas.mark(mark, x_axis, y_axis)
-    canvas.legend([line.label for line in lines], left)
+    canvas.legend([line.label for line in lines], [mark.label for mark in marks], left)
     return canvas.image.resize(size, Image.Resampling.LANCZOS)
 
 
@@ -160,24 +160,23 @@ class _Canvas:
                 self.draw.circle(point, self.em * 0.28, color)
 
     def mark(self, mark: Mark, x_axis: Axis, y_axis: Axis) -> None:
-        """A ring and its label, beside it where there is more room."""
-        if not (visible(mark.x, x_axis.log) and visible(mark.y, y_axis.log)):
-            return
-        x, y = x_axis.place(mark.x), y_axis.place(mark.y)
-        self.draw.circle((x, y), self.em * 0.6, outline=INK, width=round(self.em / 7))
-        left = x > (x_axis.start + x_axis.end) / 2
-        at = (x - self.em if left else x + self.em, y + self.em * 0.2)
-        self.draw.text(
-            at, printable(mark.label), INK, self.font, "rm" if left else "lm", stroke_width=3, stroke_fill="white"
-        )
+        """A ring."""
+        if visible(mark.x, x_axis.log) and visible(mark.y, y_axis.log):
+            self._ring(x_axis.place(mark.x), y_axis.place(mark.y))
 
-    def legend(self, labels: Sequence[str], left: float) -> None:
-        """The names of the lines, below the title."""
+    def _ring(self, x: float, y: float) -> None:
+        self.draw.circle((x, y), self.em * 0.55, outline=INK, width=self.thin)
+
+    def legend(self, lines: Sequence[str], marks: Sequence[str], left: float) -> None:
+        """The names of the lines and marks, below the title."""
         x, y = left, self.em * 3.5
-        for index, label in enumerate(labels):
-            color = COLORS[index % len(COLORS)]
-            self.draw.line((x, y, x + self.em * 1.4, y), color, self.thick)
-            self.draw.circle((x + self.em * 0.7, y), self.em * 0.28, color)
+        for index, label in enumerate([*lines, *marks]):
+            if index < len(lines):
+                color = COLORS[index % len(COLORS)]
+                self.draw.line((x, y, x + self.em * 1.4, y), color, self.thick)
+                self.draw.circle((x + self.em * 0.7, y), self.em * 0.28, color)
+            else:
+                self._ring(x + self.em * 0.7, y)
             self.draw.text((x + self.em * 1.8, y), printable(label), INK, self.font, "lm")
             x += self.em * 3 + self.font.getlength(printable(label))
 

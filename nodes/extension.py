@@ -10,6 +10,7 @@ from .ksampler import LMLKSampler, LMLKSamplerAdvanced
 from .presets import LMLPreset, LMLSavePreset
 from .sampler import LMLSampler
 from .sweep import LMLSweep
+from .tune import LMLTune
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ class LMLExtension(ComfyExtension):
             log.warning("LML Sampler: %s", warning)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LMLSampler, LMLKSampler, LMLKSamplerAdvanced, LMLPreset, LMLSavePreset, LMLSweep, LMLDemoModel]
+        return [LMLSampler, LMLKSampler, LMLKSamplerAdvanced, LMLPreset, LMLSavePreset, LMLSweep, LMLTune, LMLDemoModel]
 
 
 async def comfy_entrypoint() -> ComfyExtension:

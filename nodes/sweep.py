@@ -13,8 +13,6 @@ from . import choice, contact_sheet, drawing, host, inputs, ksampler, sweep_valu
 from .scene import Scene
 from .sweep_values import AXES, NONE, Run
 
-PREVIEW_SIZE = 1024
-
 log = logging.getLogger(__name__)
 
 
@@ -165,9 +163,8 @@ class Sheet:
                 log.exception("LML Sweep: %s failed", run)
                 host.running.recover(error)
                 self.shown[run] = str(error) or type(error).__name__
-            preview = self.draw()
-            preview.thumbnail((PREVIEW_SIZE, PREVIEW_SIZE))
-            progress.advance(run.steps, preview)
+            progress.advance(run.steps)
+            progress.show(self.draw())
         if not images:
             raise RuntimeError(f"All {len(runs)} runs of the sweep failed. The first: {self.shown[runs[0]]}")
         shape = next(iter(images.values())).shape

@@ -1,36 +1,15 @@
 """Finds the settings that come closest to the converged solution, by measuring."""
 
-import dataclasses
-import hashlib
-import json
-import logging
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from comfy_api.latest import io, ui
-from torch import Tensor
 
-from .. import lml_sampler as core
 from ..lml_sampler import LMLSettings
-from ..lml_sampler.settings import Scheme
-from . import choice, drawing, host, inputs, ksampler, preset_files, tuning
+from . import choice, drawing, host, inputs, ksampler, tune_task, tuning
 from .scene import Scene
-from .tune_cache import Cache, flat, rms
-from .tuning import Parameter, Trial
-
-REFERENCE = "dpmpp_2m"
-"""Of second order on eps, v and flow models alike."""
-
-BUILT_IN = ("euler", "dpmpp_2m", "uni_pc", "deis", "res_multistep", "gradient_estimation")
-"""Samplers to compare with: one model call a step, no noise."""
+from .tune_search import Search
 
 AS_PRESET, ALL = "as the preset", "try all"
-PREVIEW_SIZE = (800, 500)
-
-log = logging.getLogger(__name__)
 
 
 class LMLTune(io.ComfyNode):
@@ -89,7 +68,9 @@ class LMLTune(io.ComfyNode):
                 inputs.Settings.Output(
                     display_name="settings", tooltip="The tuned settings, for the LML samplers and LML Save Preset."
                 ),
-                io.Image.Output(display_name="plot", tooltip="Error against the parameter; ComfyUI's samplers as lines."),
+                io.Image.Output(
+                    display_name="plot", tooltip="Error against the parameter; ComfyUI's samplers as lines."
+                ),
                 io.String.Output(display_name="report", tooltip="What was measured, in words and figures."),
             ],
         )
@@ -117,20 +98,19 @@ class LMLTune(io.ComfyNode):
         **values: Any,
     ) -> io.NodeOutput:
         base = choice.choose(preset, strength, values, settings, model=model, steps=steps).settings
-        task = Task(
+        task = tune_task.Task(
             Scene(model, positive, negative, latent_image, scheduler, denoise),
             base,
             tuning.parameter(parameter, base),
-            candidates(base) if schemes == ALL else {_scheme(base): base},
+            tune_task.candidates(base) if schemes == ALL else {tune_task.scheme_name(base): base},
             steps,
             cfg,
             tuple((seed + k) % 2**64 for k in range(seeds)),
             evaluations,
             reference_steps,
         )
-        task.check()
-        result = Search(task).run()
-        text = result.report()
+        search = Search(task)
+        search.run(host.running.user_folder("tune"), host.running.show_text)
+        text, plot = search.report(), drawing.to_tensor(search.plot())
         host.running.show_text(text)
-        plot = drawing.to_tensor(result.plot())
-        return io.NodeOutput(host.sampler(result.settings), result.settings, plot, text, ui=ui.PreviewText(text))
+        return io.NodeOutput(host.sampler(search.settings), search.settings, plot, text, ui=ui.PreviewText(text))

@@ -88,6 +88,16 @@ def least_evaluations(candidates: int, start: float) -> int:
     return candidates * len(scan_places(candidates, start)) + 3
 
 
+def check_budget(budget: int, candidates: int, start: float) -> None:
+    """Raise ValueError unless a budget of evaluations is enough."""
+    least = least_evaluations(candidates, start)
+    if budget < least:
+        raise ValueError(
+            f"evaluations is {budget}; with {candidates} scheme(s) it must be {least} or more. "
+            "Raise it, or try fewer schemes."
+        )
+
+
 def search(
     candidates: Sequence[str],
     axis: Parameter,
@@ -115,12 +125,7 @@ def search(
         ValueError: the budget is too small.
     """
     first = axis.place(start)
-    least = least_evaluations(len(candidates), first)
-    if budget < least:
-        raise ValueError(
-            f"evaluations is {budget}; with {len(candidates)} scheme(s) it must be {least} or more. "
-            "Raise it, or try fewer schemes."
-        )
+    check_budget(budget, len(candidates), first)
     trials: dict[tuple[str, float], Trial] = {}
 
     def error(candidate: str, value: float) -> float:

@@ -15,7 +15,16 @@ from demo import cell_prompt, find
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-NODES = ("LMLSampler", "LMLKSampler", "LMLKSamplerAdvanced", "LMLPreset", "LMLSavePreset", "LMLSweep", "LMLDemoModel")
+NODES = (
+    "LMLSampler",
+    "LMLKSampler",
+    "LMLKSamplerAdvanced",
+    "LMLPreset",
+    "LMLSavePreset",
+    "LMLSweep",
+    "LMLTune",
+    "LMLDemoModel",
+)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from comfy_cli.workflow_to_api import convert_ui_to_api
 from PIL import Image
 
 PREVIEW_EVENTS = (1, 4)  # a preview image, without and with metadata
+TEXT_EVENT = 3  # a text of a node
 
 
 class PromptError(Exception):
@@ -33,6 +34,8 @@ class Result:
     """(node id, step, of steps) as received; ComfyUI leaves some out."""
     previews: list[bytes] = field(default_factory=list)
     """Live preview messages."""
+    texts: list[tuple[str, str]] = field(default_factory=list)
+    """(node id, text) that nodes showed while they ran."""
 
 
 class Client:
@@ -99,8 +102,11 @@ class Client:
         while time.monotonic() < deadline:
             message = socket.recv()
             if isinstance(message, bytes):
-                if struct.unpack(">I", message[:4])[0] in PREVIEW_EVENTS:
+                kind, length = struct.unpack(">II", message[:8])
+                if kind in PREVIEW_EVENTS:
                     result.previews.append(message)
+                elif kind == TEXT_EVENT:
+                    result.texts.append((message[8 : 8 + length].decode(), message[8 + length :].decode()))
                 continue
             event = json.loads(message)
             data = event["data"]

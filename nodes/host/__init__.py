@@ -25,6 +25,7 @@ from ... import lml_sampler as core
 from ...lml_sampler.presets import choose_paper
 from ...lml_sampler.sampler import DEFAULT_SETTINGS
 from . import families
+from . import fingerprint as fingerprint
 from . import running as running
 
 

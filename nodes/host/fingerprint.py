@@ -79,9 +79,6 @@ def _add(digest: Any, value: Any, most: int = WHOLE) -> None:
 
 def _add_tensor(digest: Any, tensor: Tensor, most: int) -> None:
     digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-    if tensor.is_nested:
-        _add(digest, tensor.unbind(), most)
-        return
     elements = tensor.detach().reshape(-1)
     if len(elements) > most:
         elements = elements[torch.linspace(0, len(elements) - 1, most, dtype=torch.float64).long().to(tensor.device)]

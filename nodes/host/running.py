@@ -13,6 +13,9 @@ from comfy_execution.utils import get_executing_context
 from PIL import Image
 from torch import Tensor
 
+PREVIEW_SIZE = 1024
+"""Longest side of a live preview."""
+
 
 class Progress:
     """One progress bar over many sampling runs, counted in model calls. Raises out of a call when cancelled.
@@ -30,12 +33,20 @@ class Progress:
         """Sampling callback: one more step of the present run."""
         self._bar.update_absolute(self._done + min(step + 1, steps))
 
-    def advance(self, calls: int, preview: Image.Image | None = None) -> None:
-        """The present run is over, or skipped; show a picture of what there is so far."""
+    def advance(self, calls: int) -> None:
+        """The present run is over, or not needed."""
         self._done += calls
-        shown = ("JPEG", preview.convert("RGB"), None) if preview is not None and self.previews else None
-        self._bar.update_absolute(self._done, preview=shown)
+        self._bar.update_absolute(self._done)
         comfy.model_management.throw_exception_if_processing_interrupted()
+
+    def show(self, picture: Image.Image) -> None:
+        """Show what there is so far."""
+        if self.previews:
+            self._bar.update_absolute(self._done, preview=("JPEG", picture.convert("RGB"), PREVIEW_SIZE))
+
+    def finish(self) -> None:
+        """Everything is done, also if it took fewer calls."""
+        self._bar.update_absolute(self._bar.total)
 
 
 def recover(error: Exception) -> None:
