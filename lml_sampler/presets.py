@@ -117,7 +117,7 @@ def choose_paper(name: str, steps: int, family: Family | None, flow: bool | None
     Raises:
         ValueError: `paper` needs the model and there is none; or see `paper`.
     """
-    chosen = PAPER_NAMES.get(name, family)
+    chosen: Family | None = PAPER_NAMES[name] if name in PAPER_NAMES else family
     if chosen is not None:
         settings, note = paper(chosen, steps, flow), FAMILIES[chosen].note
         if FAMILIES[chosen].base in ("sd", "sd2") and not 5 <= steps <= 15:

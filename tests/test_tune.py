@@ -17,6 +17,9 @@ from comfy_host.runs import Linked, built_in, demo_inputs, lml, run
 from hypothesis import given
 from hypothesis import strategies as st
 
+# deis of ComfyUI uses what NumPy deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
+
 
 @pytest.fixture(scope="module")
 def tuning(pack: ModuleType) -> ModuleType:
@@ -169,7 +172,9 @@ def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-SMALL = {"seed": 5, "steps": 4, "cfg": 4.0, "reference_steps": 20, "evaluations": 8, "seeds": 1}
+SMALL = {"seed": 5, "steps": 3, "cfg": 4.0, "reference_steps": 12, "evaluations": 8, "seeds": 1}
+CALLS = 12 + 3 * (6 + 8)
+"""Model calls that they take at most: the reference, ComfyUI's samplers, the search."""
 
 
 def tune(pack: ModuleType, linked: Linked, **options: Any) -> tuple[Any, ...]:
@@ -187,17 +192,17 @@ def test_the_report_is_what_the_samplers_do(pack: ModuleType, user_folder: Path,
     linked = demo_inputs(pack, variant, batch=2)
     sampler, tuned, plot, report = tune(pack, linked, seeds=2)
     errors = errors_in(report)
-    references = [built_in(linked, "dpmpp_2m", seed, 20, 4.0) for seed in (5, 6)]
+    references = [built_in(linked, "dpmpp_2m", seed, 12, 4.0) for seed in (5, 6)]
 
     def measured(latent: Any) -> float:
         distances = [(latent(5 + k) - reference).square().mean().sqrt() for k, reference in enumerate(references)]
         return float(sum(distances) / 2)
 
     for name in ("euler", "uni_pc"):
-        expected = measured(lambda seed, name=name: built_in(linked, name, seed, 4, 4.0))
+        expected = measured(lambda seed, name=name: built_in(linked, name, seed, 3, 4.0))
         assert errors[name] == pytest.approx(expected, abs=2e-5)
-    best = measured(lambda seed: lml(pack, linked, seed=seed, steps=4, cfg=4.0, settings=tuned))
-    plain = measured(lambda seed: lml(pack, linked, seed=seed, steps=4, cfg=4.0))
+    best = measured(lambda seed: lml(pack, linked, seed=seed, steps=3, cfg=4.0, settings=tuned))
+    plain = measured(lambda seed: lml(pack, linked, seed=seed, steps=3, cfg=4.0))
     (key,) = [name for name in errors if name.startswith("LML tuned")]
     assert key == f"LML tuned: strength {tuned.strength:g}" and errors[key] == pytest.approx(best, abs=2e-5)
     assert best <= plain and best <= errors["euler"] * 1.001  # strength 0 is euler, and was tried
@@ -211,13 +216,13 @@ def test_nothing_is_measured_twice(pack: ModuleType, user_folder: Path) -> None:
     again = tune(pack, linked)
     assert again[1] == first[1] and "0 model calls" in again[3] and "0 model calls" not in first[3]
     assert torch.equal(again[2], first[2])
-    other = tune(pack, linked, steps=3)  # the reference serves again, the errors do not
+    other = tune(pack, linked, steps=2)  # the reference serves again, the errors do not
     calls = int(other[3].split(" model calls")[0].split()[-1])
-    assert 0 < calls <= 3 * (6 + 8)
+    assert 0 < calls <= 2 * (6 + 8)
     assert len(list(user_folder.rglob("*.safetensors"))) == 1
 
 
-@pytest.mark.parametrize("after", [5, 30, 60])
+@pytest.mark.parametrize("after", [5, 40])
 def test_a_cancelled_search_goes_on_where_it_was(
     pack: ModuleType, user_folder: Path, tmp_path_factory: pytest.TempPathFactory, after: int
 ) -> None:
@@ -237,8 +242,7 @@ def test_a_cancelled_search_goes_on_where_it_was(
     handle.remove()
     resumed = tune(pack, linked)
     left = int(resumed[3].split(" model calls")[0].split()[-1])
-    whole = 20 + 4 * (6 + 8)
-    assert left <= whole - after + 20  # at most the run that was cancelled is lost
+    assert left <= CALLS - after + 12  # at most the run that was cancelled is lost
     import folder_paths
 
     folder_paths.user_directory = str(tmp_path_factory.mktemp("fresh"))  # the fixture puts it back
@@ -268,8 +272,8 @@ def test_all_schemes_are_tried(pack: ModuleType, user_folder: Path) -> None:
     [
         ({"evaluations": 5}, "evaluations is 5; with 1 scheme.s. it must be 8 or more"),
         ({"evaluations": 8, "schemes": "try all"}, r"evaluations is 8; with \d scheme.s. it must be"),
-        ({"reference_steps": 7}, "reference_steps is 7; it must be 8 or more"),
-        ({"denoise": 0.0}, "steps is 4: the scheduler 'normal' with denoise 0 makes no falling schedule"),
+        ({"reference_steps": 5}, "reference_steps is 5; it must be 6 or more"),
+        ({"denoise": 0.0}, "steps is 3: the scheduler 'normal' with denoise 0 makes no falling schedule"),
         ({"scheduler": "simple", "steps": 2000, "reference_steps": 5000}, "steps is 2000: the scheduler 'simple'"),
         ({"parameter": "eta"}, "parameter is 'eta'; choose one of strength, κ, λ"),
         ({"preset": "paper: FLUX", "cfg": 1.0}, "target is 'velocity', but this is not a flow model"),
@@ -295,7 +299,7 @@ def server_prompt(client: Client, **inputs: Any) -> dict[str, Any]:
         "3": {"class_type": "PreviewImage", "inputs": {"images": ["2", 2]}},
         "4": {
             "class_type": "LMLKSampler",
-            "inputs": {key: ["1", slot] for key, slot in linked.items()} | {"steps": 4, "settings": ["2", 1]},
+            "inputs": {key: ["1", slot] for key, slot in linked.items()} | {"steps": 3, "settings": ["2", 1]},
         },
         "5": {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["1", 4]}},
         "6": {"class_type": "PreviewImage", "inputs": {"images": ["5", 0]}},
@@ -314,9 +318,8 @@ def test_tune_in_a_running_comfyui(server: Client) -> None:
     assert result.images["3"][0].size == (1000, 620)
     assert np.asarray(result.images["6"][0]).std() > 10
     assert "LML tuned: strength" in result.outputs["2"]["text"][0]
-    total = 20 + 4 * (6 + 8)
     steps = [(value, of) for node, value, of in result.progress if node == "2"]
-    assert steps[-1] == (total, total) and all(of == total for _, of in steps)
+    assert steps[-1] == (CALLS, CALLS) and all(of == CALLS for _, of in steps)
     texts = [text for node, text in result.texts if node == "2"]
-    assert texts[0].startswith(f"At most {total} model calls: 20 for the references") and "LML tuned" in texts[-1]
+    assert texts[0].startswith(f"At most {CALLS} model calls: 12 for the references") and "LML tuned" in texts[-1]
     assert len(result.previews) >= 5
