@@ -76,8 +76,10 @@ def warn_unused(preset: str, values: dict[str, Any], connected: LMLSettings | No
     unused = [f"{key} {value}" for key, value in values.items() if value != getattr(DEFAULT_SETTINGS, key)]
     if connected is not None:
         unused = [f"preset {preset!r}"] * (preset != AUTO) + unused
-        source, remedy = "the connected settings", "Disconnect settings"
+        source, remedy = "the node at the input settings", "Disconnect it"
     else:
         source, remedy = f"the preset {preset!r}", "Choose the preset 'custom'"
     if unused:
-        log.warning("LML Sampler: %s decides; not used: %s. %s to use them.", source, ", ".join(unused), remedy)
+        log.warning(
+            "LML Sampler: settings come from %s; not used: %s. %s to use them.", source, ", ".join(unused), remedy
+        )

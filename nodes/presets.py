@@ -94,7 +94,9 @@ class LMLSavePreset(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, name: str) -> bool | str:
+    def validate_inputs(cls, name: str | None) -> bool | str:
+        if name is None:  # connected: not known yet
+            return True
         try:
             preset_files.check_name(name)
         except ValueError as error:

@@ -52,7 +52,7 @@ class Search:
         try:
             self._measure()
         except BaseException:  # cancelled, as a rule: say what there is, then let it end
-            if self.trials:
+            if any(math.isfinite(trial.error) for trial in self.trials):
                 best = tuning.best_of(self.trials)
                 so_far = f"{self.named(best)}, error {best.error:.4g}"
                 show(f"Ended early. Best so far: {so_far}. Run again to go on. {self.note}".strip())
@@ -83,7 +83,8 @@ class Search:
             run = json.dumps(dataclasses.asdict(settings), sort_keys=True)
             error = self._error(run, host.sampler(settings), task.sigmas)
             self.trials.append(Trial(candidate, value, error))
-            self._progress.show(self.plot())
+            if math.isfinite(error):
+                self._progress.show(self.plot())
             return error
 
         tuning.search(list(task.candidates), task.axis, task.axis.of(task.base), evaluate, task.evaluations)

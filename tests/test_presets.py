@@ -272,9 +272,9 @@ def test_what_is_not_used_is_said(pack: ModuleType, caplog: pytest.LogCaptureFix
         preset_of(pack, preset="paper: FLUX", end_percent=0.5)
         run_ksampler(pack, preset="paper", settings=pack.lml_sampler.LMLSettings())
     first, second, third = caplog.messages
-    assert "the preset 'auto' decides; not used: kappa 0.3, scheme dpmsolver. Choose the preset 'custom'" in first
+    assert "come from the preset 'auto'; not used: kappa 0.3, scheme dpmsolver. Choose the preset 'custom'" in first
     assert "not used: end_percent 0.5" in second
-    assert "the connected settings decides; not used: preset 'paper'. Disconnect settings" in third
+    assert "come from the node at the input settings; not used: preset 'paper'. Disconnect it" in third
 
 
 @pytest.mark.parametrize("variant", ["eps", "flow"])

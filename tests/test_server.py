@@ -52,8 +52,8 @@ def test_every_node_explains_itself(server: Client, name: str) -> None:
     info = server.object_info()[name]
     assert info["display_name"].startswith("LML") and info["description"] and info["search_aliases"]
     assert info["python_module"] == "custom_nodes.lml-sampler"
-    for group in info["input"].values():
-        for key, (_, options) in group.items():
+    for group in ("required", "optional"):
+        for key, (_, options) in info["input"].get(group, {}).items():
             assert options.get("tooltip"), f"{name}.{key} has no tooltip"
     assert all(info["output_tooltips"])
     page = requests.get(f"{server.url}/extensions/lml-sampler/docs/{name}.md", timeout=10)
