@@ -10,13 +10,13 @@ from . import choice, host, inputs
 MAX_STEPS = 10000
 
 
-def _seed(name: str) -> io.Input:
+def _seed(name: str, changing: bool = True) -> io.Input:
     return io.Int.Input(
         name,
         default=0,
         min=0,
         max=0xFFFFFFFFFFFFFFFF,
-        control_after_generate=True,
+        control_after_generate=changing,
         tooltip="The random seed of the noise.",
     )
 
@@ -55,11 +55,11 @@ def _run_inputs() -> list[io.Input]:
     ]
 
 
-def common_inputs() -> list[io.Input]:
-    """KSampler's inputs but for the sampler, in its order."""
+def common_inputs(changing_seed: bool = True) -> list[io.Input]:
+    """KSampler's inputs but for the sampler, in its order; whether the page may change the seed after each run."""
     return [
         _model(),
-        _seed("seed"),
+        _seed("seed", changing_seed),
         *_run_inputs(),
         io.Float.Input(
             "denoise",

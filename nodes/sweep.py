@@ -41,7 +41,7 @@ class LMLSweep(io.ComfyNode):
             "the same seed, as one labelled sheet.",
             search_aliases=["lml", "sweep", "grid", "xy plot", "contact sheet", "compare samplers", "parameter"],
             inputs=[
-                *ksampler.common_inputs(),
+                *ksampler.common_inputs(changing_seed=False),
                 io.Vae.Input("vae", tooltip="Decodes the pictures."),
                 *_axis("column", "strength", "0, 0.5, 1, 1.5", list(AXES)),
                 *_axis("row", "steps", "5, 8, 12", [NONE, *AXES]),

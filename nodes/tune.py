@@ -23,7 +23,7 @@ class LMLTune(io.ComfyNode):
             "prompt, size and number of steps, and hands it to the samplers.",
             search_aliases=["lml", "tune", "calibrate", "optimize", "optimise", "search", "best strength", "benchmark"],
             inputs=[
-                *ksampler.common_inputs(),
+                *ksampler.common_inputs(changing_seed=False),
                 io.Combo.Input(
                     "parameter",
                     options=["strength", "κ", "λ"],
