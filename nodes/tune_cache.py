@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -87,15 +86,3 @@ def _prune(folder: Path, pattern: str, kept: int) -> None:
     files = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in files[kept:]:
         path.unlink(missing_ok=True)
-
-
-def rms(latent: Tensor, reference: Tensor) -> float:
-    """Root mean square difference of two latents of one shape, inf if it is not finite."""
-    value = (latent.float() - reference.float()).square().mean().sqrt().item()
-    return value if value == value else float("inf")
-
-
-def flat(samples: Any) -> Tensor:
-    """The samples of a LATENT as `[B, N]` in float32 on the CPU; nested ones (video and audio) side by side."""
-    parts = samples.unbind() if getattr(samples, "is_nested", False) else [samples]
-    return torch.cat([part.flatten(1).to("cpu", torch.float32) for part in parts], 1)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor
 
 from ..lml_sampler import LMLSettings
 from . import host, tuning
 from .drawing import Level, Line, Mark, chart
-from .tune_cache import Cache, flat, rms
+from .tune_cache import Cache
 from .tune_task import REFERENCE, Task
 from .tuning import Trial
 
@@ -110,7 +111,7 @@ class Search:
             if error is None:
                 reference = self._cache.reference(seed)
                 assert reference is not None
-                error = rms(self._latent(sampler, sigmas, seed), reference)
+                error = _rms(self._latent(sampler, sigmas, seed), reference)
                 self._cache.keep_error(run, seed, error)
             self._progress.advance(len(self.task.sigmas) - 1)
             errors.append(error)
@@ -119,7 +120,7 @@ class Search:
     def _latent(self, sampler: Any, sigmas: Tensor, seed: int) -> Tensor:
         latent = self.task.scene.sample(sampler, sigmas, seed, self.task.cfg, self._progress.callback)
         self.made += len(sigmas) - 1
-        return flat(latent["samples"])
+        return _flat(latent["samples"])
 
     @property
     def settings(self) -> LMLSettings:
@@ -194,6 +195,18 @@ class Search:
             log_x=self.task.axis.log,
             log_y=bool(shown) and max(shown) > 5 * min(shown),
         )
+
+
+def _rms(latent: Tensor, reference: Tensor) -> float:
+    """Root mean square difference of two latents of one shape, inf if it is not finite."""
+    value = (latent.float() - reference.float()).square().mean().sqrt().item()
+    return value if value == value else float("inf")
+
+
+def _flat(samples: Any) -> Tensor:
+    """The samples of a LATENT as `[B, N]` in float32 on the CPU; nested ones (video and audio) side by side."""
+    parts = samples.unbind() if getattr(samples, "is_nested", False) else [samples]
+    return torch.cat([part.flatten(1).to("cpu", torch.float32) for part in parts], 1)
 
 
 def _closer(error: float, other: float) -> str:
