@@ -1,15 +1,27 @@
 """The entry point that ComfyUI calls to learn the nodes of this pack."""
 
+import logging
+
 from comfy_api.latest import ComfyExtension, io
 
+from . import host, preset_files
 from .demo import LMLDemoModel
 from .ksampler import LMLKSampler, LMLKSamplerAdvanced
+from .presets import LMLPreset, LMLSavePreset
 from .sampler import LMLSampler
+from .sweep import LMLSweep
+from .tune import LMLTune
+
+log = logging.getLogger(__name__)
 
 
 class LMLExtension(ComfyExtension):
+    async def on_load(self) -> None:
+        for warning in preset_files.warnings(host.running.user_folder("presets")):
+            log.warning("LML Sampler: %s", warning)
+
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LMLSampler, LMLKSampler, LMLKSamplerAdvanced, LMLDemoModel]
+        return [LMLSampler, LMLKSampler, LMLKSamplerAdvanced, LMLPreset, LMLSavePreset, LMLSweep, LMLTune, LMLDemoModel]
 
 
 async def comfy_entrypoint() -> ComfyExtension:

@@ -5,18 +5,18 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..lml_sampler import LMLSettings
-from . import host, inputs
+from . import choice, host, inputs
 
 MAX_STEPS = 10000
 
 
-def _seed(name: str) -> io.Input:
+def _seed(name: str, changing: bool = True) -> io.Input:
     return io.Int.Input(
         name,
         default=0,
         min=0,
         max=0xFFFFFFFFFFFFFFFF,
-        control_after_generate=True,
+        control_after_generate=changing,
         tooltip="The random seed of the noise.",
     )
 
@@ -55,6 +55,24 @@ def _run_inputs() -> list[io.Input]:
     ]
 
 
+def common_inputs(changing_seed: bool = True) -> list[io.Input]:
+    """KSampler's inputs but for the sampler, in its order; whether the page may change the seed after each run."""
+    return [
+        _model(),
+        _seed("seed", changing_seed),
+        *_run_inputs(),
+        io.Float.Input(
+            "denoise",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="Share of the noise that is added and removed; below 1 keeps the structure of the latent "
+            "(image to image).",
+        ),
+    ]
+
+
 class LMLKSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -66,20 +84,11 @@ class LMLKSampler(io.ComfyNode):
             "model call. Replace KSampler with it and leave the defaults.",
             search_aliases=inputs.SEARCH_ALIASES,
             inputs=[
-                _model(),
-                _seed("seed"),
-                *_run_inputs(),
-                io.Float.Input(
-                    "denoise",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Share of the noise that is added and removed; below 1 keeps the structure of the latent "
-                    "(image to image).",
-                ),
+                *common_inputs(),
+                *inputs.preset_inputs(),
                 *inputs.strength_inputs(),
                 *inputs.scheme_inputs(),
+                inputs.settings_input(),
             ],
             outputs=[io.Latent.Output(tooltip="The denoised latent.")],
         )
@@ -96,9 +105,12 @@ class LMLKSampler(io.ComfyNode):
         negative: Any,
         latent_image: dict[str, Any],
         denoise: float,
-        **settings: Any,
+        preset: str,
+        strength: float,
+        settings: LMLSettings | None = None,
+        **values: Any,
     ) -> io.NodeOutput:
-        sampler = host.sampler(LMLSettings(**settings))
+        sampler = host.sampler(choice.choose(preset, strength, values, settings, model=model, steps=steps).settings)
         sigmas = host.schedule(model, scheduler, steps, denoise)
         return io.NodeOutput(host.sample(model, sampler, sigmas, seed, cfg, positive, negative, latent_image))
 
@@ -147,8 +159,10 @@ class LMLKSamplerAdvanced(io.ComfyNode):
                     advanced=True,
                     tooltip="enable: leave the noise of the steps not taken in the latent, for another sampler.",
                 ),
+                *inputs.preset_inputs(),
                 *inputs.strength_inputs(),
                 *inputs.scheme_inputs(),
+                inputs.settings_input(),
             ],
             outputs=[io.Latent.Output(tooltip="The denoised latent, or the partly denoised one.")],
         )
@@ -168,9 +182,12 @@ class LMLKSamplerAdvanced(io.ComfyNode):
         start_at_step: int,
         end_at_step: int,
         return_with_leftover_noise: str,
-        **settings: Any,
+        preset: str,
+        strength: float,
+        settings: LMLSettings | None = None,
+        **values: Any,
     ) -> io.NodeOutput:
-        sampler = host.sampler(LMLSettings(**settings))
+        sampler = host.sampler(choice.choose(preset, strength, values, settings, model=model, steps=steps).settings)
         sigmas = host.schedule(model, scheduler, steps)
         if end_at_step < len(sigmas) - 1:
             sigmas = sigmas[: end_at_step + 1]

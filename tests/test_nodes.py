@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from comfy_host.runs import widget_values
 from torch import Tensor
 
 Latent = dict[str, Any]
@@ -26,21 +27,20 @@ def empty(batch: int = 2) -> Latent:
 
 
 def lml(pack: ModuleType, demo: tuple[Any, Any, Any], latent: Latent, **options: Any) -> Tensor:
-    """Run LMLKSampler with its own defaults."""
-    return execute(pack.nodes.ksampler.LMLKSampler, demo, latent, {"seed": 1, "steps": 5, "cfg": 4.0} | options)
+    """Run LMLKSampler with its own defaults, but the preset custom, which reads every input."""
+    chosen = {"seed": 1, "steps": 5, "cfg": 4.0, "preset": "custom"} | options
+    return execute(pack.nodes.ksampler.LMLKSampler, demo, latent, chosen)
 
 
 def lml_advanced(pack: ModuleType, demo: tuple[Any, Any, Any], latent: Latent, **options: Any) -> Tensor:
-    chosen = {"noise_seed": 1, "steps": 6, "cfg": 4.0} | options
+    chosen = {"noise_seed": 1, "steps": 6, "cfg": 4.0, "preset": "custom"} | options
     return execute(pack.nodes.ksampler.LMLKSamplerAdvanced, demo, latent, chosen)
 
 
 def execute(node: Any, demo: tuple[Any, Any, Any], latent: Latent, options: dict[str, Any]) -> Tensor:
     model, positive, negative = demo
     linked = {"model": model, "positive": positive, "negative": negative, "latent_image": latent}
-    schema = node.define_schema()
-    values = {entry.id: entry.default for entry in schema.inputs if entry.id not in linked}
-    return node.execute(**linked, **(values | options)).result[0]["samples"]
+    return node.execute(**linked, **(widget_values(node) | options)).result[0]["samples"]
 
 
 def built_in(demo: tuple[Any, Any, Any], latent: Latent, sampler: str, **options: Any) -> Tensor:
@@ -120,15 +120,15 @@ def test_the_noise_scale_of_a_flow_model_is_respected(pack: ModuleType) -> None:
 
 
 def test_the_list_entry_is_the_node_with_its_defaults(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
-    assert torch.equal(built_in(demo, empty(), "lml"), lml(pack, demo, empty()))
+    assert torch.equal(built_in(demo, empty(), "lml"), lml(pack, demo, empty(), preset="auto"))
 
 
 def test_the_sampler_node_serves_the_custom_samplers(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
     from comfy_extras.nodes_custom_sampler import CFGGuider, Noise_RandomNoise, SamplerCustom, SamplerCustomAdvanced
 
     model, positive, negative = demo
-    schema = pack.nodes.sampler.LMLSampler.define_schema()
-    sampler = pack.nodes.sampler.LMLSampler.execute(**{entry.id: entry.default for entry in schema.inputs}).result[0]
+    node = pack.nodes.sampler.LMLSampler
+    sampler = node.execute(**widget_values(node)).result[0]
     sigmas = pack.nodes.host.schedule(model, "normal", 5)
     custom = SamplerCustom.execute(model, True, 1, 4.0, positive, negative, sampler, sigmas, empty()).result[0]
     assert torch.equal(custom["samples"], lml(pack, demo, empty()))

@@ -15,7 +15,16 @@ from demo import cell_prompt, find
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-NODES = ("LMLSampler", "LMLKSampler", "LMLKSamplerAdvanced", "LMLDemoModel")
+NODES = (
+    "LMLSampler",
+    "LMLKSampler",
+    "LMLKSamplerAdvanced",
+    "LMLPreset",
+    "LMLSavePreset",
+    "LMLSweep",
+    "LMLTune",
+    "LMLDemoModel",
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +52,8 @@ def test_every_node_explains_itself(server: Client, name: str) -> None:
     info = server.object_info()[name]
     assert info["display_name"].startswith("LML") and info["description"] and info["search_aliases"]
     assert info["python_module"] == "custom_nodes.lml-sampler"
-    for group in info["input"].values():
-        for key, (_, options) in group.items():
+    for group in ("required", "optional"):
+        for key, (_, options) in info["input"].get(group, {}).items():
             assert options.get("tooltip"), f"{name}.{key} has no tooltip"
     assert all(info["output_tooltips"])
     page = requests.get(f"{server.url}/extensions/lml-sampler/docs/{name}.md", timeout=10)
@@ -98,7 +107,7 @@ def test_the_same_prompt_gives_the_same_picture(server: Client, workflow: dict[s
 
 
 def test_kappa_zero_gives_the_picture_of_euler(server: Client, workflow: dict[str, Any]) -> None:
-    result = server.run(changed(workflow, "LMLKSampler", kappa=0.0))
+    result = server.run(changed(workflow, "LMLKSampler", preset="custom", kappa=0.0))
     lml, euler = result.images.values()
     assert same_pictures(lml, euler)
 
@@ -117,8 +126,10 @@ def test_the_list_entry_works_in_ksampler(server: Client, workflow: dict[str, An
         ({"kappa": 1.5}, "Value 1.5 bigger than max of 1.0"),
         ({"order": 4, "scheme": "dpmsolver"}, "Value 4 bigger than max of 3"),
         ({"scheme": "rk4"}, "'rk4' not in"),
+        ({"preset": "mine"}, "'mine' not in"),
+        ({"strength": 3.0}, "Value 3.0 bigger than max of 2.0"),
         ({"steps": 0}, "Value 0 smaller than min of 1"),
-        ({"order": 2}, "order is 2, but the scheme ddim is of order 1. Set order to 1"),
+        ({"order": 2, "preset": "custom"}, "order is 2, but the scheme ddim is of order 1. Set order to 1"),
     ],
 )
 def test_bad_input_is_named(server: Client, workflow: dict[str, Any], inputs: dict[str, Any], message: str) -> None:
@@ -131,7 +142,7 @@ def test_bad_input_is_named(server: Client, workflow: dict[str, Any], inputs: di
 def test_velocity_on_an_eps_model_is_named(server: Client) -> None:
     prompt = {
         "1": {"class_type": "LMLDemoModel", "inputs": {"variant": "eps", "shape": "star", "color": "any"}},
-        "2": {"class_type": "LMLSampler", "inputs": {"target": "velocity"}},
+        "2": {"class_type": "LMLSampler", "inputs": {"preset": "custom", "target": "velocity"}},
         "3": {
             "class_type": "SamplerCustom",
             "inputs": {
@@ -153,11 +164,7 @@ def test_velocity_on_an_eps_model_is_named(server: Client) -> None:
         "5": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["1", 4]}},
         "6": {"class_type": "PreviewImage", "inputs": {"images": ["5", 0]}},
     }
-    info = server.object_info()
-    for node in prompt.values():
-        for key, (kind, *options) in info[node["class_type"]]["input"]["required"].items():
-            if key not in node["inputs"]:
-                node["inputs"][key] = options[0].get("default", kind[0] if isinstance(kind, list) else None)
+    prompt = server.filled(prompt)
     with pytest.raises(PromptError, match=r"node 3 .*target is 'velocity', but this is not a flow model"):
         server.run(prompt)
     prompt["1"]["inputs"]["variant"] = "flow"

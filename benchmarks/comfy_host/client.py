@@ -1,5 +1,6 @@
 """A small client of ComfyUI's HTTP and websocket API, used as it is."""
 
+import copy
 import io
 import json
 import struct
@@ -14,6 +15,7 @@ from comfy_cli.workflow_to_api import convert_ui_to_api
 from PIL import Image
 
 PREVIEW_EVENTS = (1, 4)  # a preview image, without and with metadata
+TEXT_EVENT = 3  # a text of a node
 
 
 class PromptError(Exception):
@@ -32,6 +34,8 @@ class Result:
     """(node id, step, of steps) as received; ComfyUI leaves some out."""
     previews: list[bytes] = field(default_factory=list)
     """Live preview messages."""
+    texts: list[tuple[str, str]] = field(default_factory=list)
+    """(node id, text) that nodes showed while they ran."""
 
 
 class Client:
@@ -49,6 +53,16 @@ class Client:
     def to_api(self, workflow: dict[str, Any]) -> dict[str, Any]:
         """The API form of a workflow in the form that the page saves."""
         return convert_ui_to_api(workflow, self.object_info())
+
+    def filled(self, prompt: dict[str, Any]) -> dict[str, Any]:
+        """A workflow in API form with the defaults of all widgets that it leaves out."""
+        info = self.object_info()
+        result = copy.deepcopy(prompt)
+        for node in result.values():
+            for key, (kind, *options) in info[node["class_type"]]["input"]["required"].items():
+                if key not in node["inputs"]:
+                    node["inputs"][key] = options[0].get("default", kind[0] if isinstance(kind, list) else None)
+        return result
 
     def upload(self, name: str, image: Image.Image) -> None:
         """Put an image into ComfyUI's input folder."""
@@ -88,8 +102,11 @@ class Client:
         while time.monotonic() < deadline:
             message = socket.recv()
             if isinstance(message, bytes):
-                if struct.unpack(">I", message[:4])[0] in PREVIEW_EVENTS:
+                kind, length = struct.unpack(">II", message[:8])
+                if kind in PREVIEW_EVENTS:
                     result.previews.append(message)
+                elif kind == TEXT_EVENT:
+                    result.texts.append((message[8 : 8 + length].decode(), message[8 + length :].decode()))
                 continue
             event = json.loads(message)
             data = event["data"]

@@ -1,4 +1,4 @@
-"""The only module that knows ComfyUI's internals: its samplers, its schedules, its model classes."""
+"""The only package that knows ComfyUI's internals: its samplers, its schedules, its model classes."""
 
 import dataclasses
 import inspect
@@ -21,8 +21,12 @@ from comfy.model_base import BaseModel, ModelType
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from .. import lml_sampler as core
-from ..lml_sampler.sampler import DEFAULT_SETTINGS
+from ... import lml_sampler as core
+from ...lml_sampler.presets import choose_paper
+from ...lml_sampler.sampler import DEFAULT_SETTINGS
+from . import families
+from . import fingerprint as fingerprint
+from . import running as running
 
 
 def sample_lml(
@@ -62,6 +66,38 @@ def sampler(settings: core.LMLSettings) -> comfy.samplers.KSAMPLER:
     return comfy.samplers.KSAMPLER(sample_lml, {"settings": settings})
 
 
+def sample_lml_paper(
+    model: Any,
+    x: Tensor,
+    sigmas: Tensor,
+    extra_args: dict[str, Any] | None = None,
+    callback: Any = None,
+    disable: bool | None = None,
+    preset: str = "paper",
+    strength: float = 1.0,
+) -> Tensor:
+    """`sample_lml` with one of the paper's presets, which read the number of steps and the model of the run."""
+    patcher = model.inner_model.model_patcher
+    choice = choose_paper(preset, max(len(sigmas) - 1, 1), families.family(patcher), families.is_flow(patcher))
+    settings = dataclasses.replace(choice.settings, strength=strength)
+    return sample_lml(model, x, sigmas, extra_args, callback, disable, settings)
+
+
+def paper_sampler(preset: str, strength: float) -> comfy.samplers.KSAMPLER:
+    """A SAMPLER with one of the paper's presets."""
+    return comfy.samplers.KSAMPLER(sample_lml_paper, {"preset": preset, "strength": strength})
+
+
+def built_in_sampler(name: str) -> comfy.samplers.KSAMPLER:
+    """A sampler of ComfyUI's list."""
+    return comfy.samplers.sampler_object(name)
+
+
+def sampler_names() -> list[str]:
+    """The live list of samplers, so that those of other packs appear too."""
+    return comfy.samplers.SAMPLER_NAMES
+
+
 def add_to_sampler_list(name: str) -> bool:
     """Append a sampler to ComfyUI's list; False, and nothing changed, if the name is taken."""
     function = f"sample_{name}"
@@ -78,8 +114,10 @@ def scheduler_names() -> list[str]:
     return comfy.samplers.SCHEDULER_NAMES
 
 
-def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0) -> Tensor:
+def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampler_name: str | None = None) -> Tensor:
     """The sigmas that KSampler would use, `[steps + 1]`, empty for `denoise` 0.
+
+    A few built-in samplers have schedules of their own: `sampler_name`.
 
     Raises:
         ValueError: `steps` is below 1.
@@ -87,7 +125,7 @@ def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0) -> Te
     if steps < 1:
         raise ValueError(f"steps is {steps}; it must be 1 or more. 8 is a good start.")
     return comfy.samplers.KSampler(
-        model, steps=steps, device=model.load_device, scheduler=scheduler, denoise=denoise
+        model, steps=steps, device=model.load_device, sampler=sampler_name, scheduler=scheduler, denoise=denoise
     ).sigmas
 
 
@@ -101,8 +139,12 @@ def sample(
     negative: Any,
     latent: dict[str, Any],
     add_noise: bool = True,
+    callback: Any = None,
 ) -> dict[str, Any]:
-    """Sample a LATENT as KSampler does: noise, mask, batch index, progress bar and preview included."""
+    """Sample a LATENT as KSampler does: noise, mask, batch index, progress bar and preview included.
+
+    `callback(step, denoised, x, steps)` takes the place of the progress bar and preview of this one run.
+    """
     ratios = {
         name: latent.get(name)
         for name in ("downscale_ratio_spacial", "downscale_ratio_temporal")
@@ -121,7 +163,7 @@ def sample(
         negative,
         samples,
         noise_mask=latent.get("noise_mask"),
-        callback=latent_preview.prepare_callback(model, max(len(sigmas) - 1, 1)),
+        callback=callback or latent_preview.prepare_callback(model, max(len(sigmas) - 1, 1)),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )

@@ -1,0 +1,42 @@
+"""Run nodes in this process on the demo model, with the defaults of their widgets."""
+
+from types import ModuleType
+from typing import Any
+
+from torch import Tensor
+
+Linked = dict[str, Any]
+"""What is connected to a sampler node: model, positive, negative, latent_image and perhaps vae."""
+
+
+def demo_inputs(pack: ModuleType, variant: str = "eps", batch: int = 1) -> Linked:
+    """The outputs of the demo model, by the names of the inputs that they go to."""
+    names = ("model", "positive", "negative", "latent_image", "vae")
+    return dict(zip(names, pack.nodes.demo.LMLDemoModel.execute(variant, "star", "blue", batch).result, strict=True))
+
+
+def widget_values(node: Any) -> dict[str, Any]:
+    """The defaults of a node's widgets."""
+    return {entry.id: entry.default for entry in node.define_schema().inputs if hasattr(entry, "default")}
+
+
+def run(node: Any, linked: Linked, **options: Any) -> tuple[Any, ...]:
+    """The outputs of a node; inputs not given have their defaults."""
+    known = {entry.id for entry in node.define_schema().inputs}
+    inputs = {key: value for key, value in linked.items() if key in known}
+    return node.execute(**(widget_values(node) | inputs | options)).result
+
+
+def lml(pack: ModuleType, linked: Linked, **options: Any) -> Tensor:
+    """Latents of LMLKSampler."""
+    return run(pack.nodes.ksampler.LMLKSampler, linked, **options)[0]["samples"]
+
+
+def built_in(linked: Linked, sampler: str, seed: int, steps: int, cfg: float, scheduler: str = "normal") -> Tensor:
+    """Latents of ComfyUI's own KSampler."""
+    import nodes
+
+    model, positive, negative, latent = (linked[key] for key in ("model", "positive", "negative", "latent_image"))
+    return nodes.KSampler().sample(model, seed, steps, cfg, sampler, scheduler, positive, negative, latent)[0][
+        "samples"
+    ]

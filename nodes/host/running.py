@@ -1,0 +1,78 @@
+"""What a node shows while it runs, how it is cancelled, and where it keeps files."""
+
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+import folder_paths
+import latent_preview
+import server
+import torch
+from comfy_execution.utils import get_executing_context
+from PIL import Image
+from torch import Tensor
+
+PREVIEW_SIZE = 1024
+"""Longest side of a live preview."""
+
+
+class Progress:
+    """One progress bar over many sampling runs, counted in model calls. Raises out of a call when cancelled.
+
+    Attributes:
+        previews: whether the person wants to see previews.
+    """
+
+    def __init__(self, model: Any, total: int) -> None:
+        self._bar = comfy.utils.ProgressBar(max(total, 1))
+        self._done = 0
+        self.previews = latent_preview.get_previewer(model.load_device, model.model.latent_format) is not None
+
+    def callback(self, step: int, denoised: Tensor, x: Tensor, steps: int) -> None:
+        """Sampling callback: one more step of the present run."""
+        self._bar.update_absolute(self._done + min(step + 1, steps))
+
+    def advance(self, calls: int) -> None:
+        """The present run is over, or not needed."""
+        self._done += calls
+        self._bar.update_absolute(self._done)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+
+    def show(self, picture: Image.Image) -> None:
+        """Show what there is so far."""
+        if self.previews:
+            self._bar.update_absolute(self._done, preview=("JPEG", picture.convert("RGB"), PREVIEW_SIZE))
+
+    def finish(self) -> None:
+        """Everything is done, also if it took fewer calls."""
+        self._bar.update_absolute(self._bar.total)
+
+
+def recover(error: Exception) -> None:
+    """Give back memory after a run that failed for want of it, for the next one."""
+    if isinstance(error, comfy.model_management.OOM_EXCEPTION):
+        comfy.model_management.unload_all_models()
+        comfy.model_management.soft_empty_cache()
+
+
+def show_text(text: str) -> None:
+    """Show a text on the node that runs; nothing happens without a server."""
+    context = get_executing_context()
+    instance = getattr(server.PromptServer, "instance", None)  # set when a server starts
+    if context is not None and instance is not None:
+        instance.send_progress_text(text, context.node_id)
+
+
+def decode(vae: Any, latent: dict[str, Any]) -> Tensor:
+    """Pictures of a LATENT as VAE Decode gives them, on the CPU: `[N, height, width, 3]`; frames are pictures."""
+    samples = latent["samples"]
+    if getattr(samples, "is_nested", False):
+        samples = samples.unbind()[0]
+    images = vae.decode(samples)
+    return images.reshape(-1, *images.shape[-3:]).to("cpu", torch.float32)
+
+
+def user_folder(name: str) -> Path:
+    """The pack's folder `name` in ComfyUI's user folder; it need not exist."""
+    return Path(folder_paths.get_user_directory()) / "default" / "lml_sampler" / name

@@ -1,0 +1,175 @@
+"""A grid of pictures over two parameters, as one labelled sheet."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..lml_sampler import LMLSettings
+from . import choice, contact_sheet, drawing, host, inputs, ksampler, sweep_values
+from .scene import Scene
+from .sweep_values import AXES, NONE, Run
+
+log = logging.getLogger(__name__)
+
+
+def _axis(what: str, default: str, values: str, options: list[str]) -> list[io.Input]:
+    return [
+        io.Combo.Input(f"{what}s", options=options, default=default, tooltip=f"What changes from {what} to {what}."),
+        io.String.Input(
+            f"{what}_values",
+            default=values,
+            multiline=True,
+            tooltip="Values between commas or on lines of their own; decimal point, not comma. low:high:count is a "
+            "range of numbers: 0:1:5. sampler takes lml and any of ComfyUI's; scheme an order after a space: "
+            "dpmsolver++ 2.",
+        ),
+    ]
+
+
+class LMLSweep(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LMLSweep",
+            display_name="LML Sweep",
+            category="model/sampling/LML",
+            description="A grid of pictures over any two of strength, λ, κ, steps, scheme, sampler and CFG, all from "
+            "the same seed, as one labelled sheet.",
+            search_aliases=["lml", "sweep", "grid", "xy plot", "contact sheet", "compare samplers", "parameter"],
+            inputs=[
+                *ksampler.common_inputs(changing_seed=False),
+                io.Vae.Input("vae", tooltip="Decodes the pictures."),
+                *_axis("column", "strength", "0, 0.5, 1, 1.5", list(AXES)),
+                *_axis("row", "steps", "5, 8, 12", [NONE, *AXES]),
+                io.Int.Input(
+                    "cell_size",
+                    default=256,
+                    min=32,
+                    max=2048,
+                    advanced=True,
+                    tooltip="Longer side of a picture on the sheet in pixels. The single pictures keep their size.",
+                ),
+                *inputs.preset_inputs(),
+                *inputs.strength_inputs(),
+                *inputs.scheme_inputs(),
+                inputs.settings_input(),
+            ],
+            outputs=[
+                io.Image.Output(display_name="sheet", tooltip="All pictures with their values."),
+                io.Image.Output(
+                    display_name="images", tooltip="The single pictures, row by row, in their full size, as a batch."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        seed: int,
+        steps: int,
+        cfg: float,
+        scheduler: str,
+        positive: Any,
+        negative: Any,
+        latent_image: dict[str, Any],
+        denoise: float,
+        vae: Any,
+        columns: str,
+        column_values: str,
+        rows: str,
+        row_values: str,
+        cell_size: int,
+        preset: str,
+        strength: float,
+        settings: LMLSettings | None = None,
+        **values: Any,
+    ) -> io.NodeOutput:
+        across, down = sweep_values.parse_grid(columns, column_values, rows, row_values, host.sampler_names())
+        choice.warn_unused(preset, values, settings)
+
+        def base(count: int) -> LMLSettings:
+            return choice.resolve(preset, strength, values, settings, model=model, steps=count).settings
+
+        grid = [[sweep_values.run_of({columns: x, rows: y}, steps, cfg, base) for x in across] for y in down]
+        fixed = {"steps": steps, "CFG": cfg, "strength": strength}
+        title = ", ".join(
+            [f"seed {seed}", scheduler, preset if settings is None else "settings"]
+            + [f"{name} {value:g}" for name, value in fixed.items() if name not in (columns, rows)]
+        )
+        names = [sweep_values.label(columns, value) for value in across]
+        sides = [sweep_values.label(rows, value) for value in down]
+        sheet = Sheet(grid, names, sides, title, cell_size)
+        scene = Scene(model, positive, negative, latent_image, scheduler, denoise)
+        images = sheet.fill(Source(scene, vae, seed))
+        return io.NodeOutput(drawing.to_tensor(sheet.draw()), images)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Makes the pictures of a run."""
+
+    scene: Scene
+    vae: Any
+    seed: int
+
+    def pictures(self, run: Run, callback: Any) -> Tensor:
+        """The pictures of one run on the CPU, `[N, height, width, 3]`.
+
+        Raises:
+            ValueError: they are not finite; or whatever the run raises.
+        """
+        if run.settings is None:
+            sampler, sigmas = host.built_in_sampler(run.sampler), self.scene.sigmas(run.steps, run.sampler)
+        else:
+            sampler, sigmas = host.sampler(run.settings), self.scene.sigmas(run.steps)
+        latent = self.scene.sample(sampler, sigmas, self.seed, run.cfg, callback)
+        images = host.running.decode(self.vae, latent)
+        if not images.isfinite().all():
+            raise ValueError("The picture is not finite (NaN or infinity): this sampler breaks up here.")
+        return images
+
+
+class Sheet:
+    """The grid while it grows."""
+
+    def __init__(self, grid: list[list[Run]], columns: list[str], rows: list[str], title: str, size: int) -> None:
+        self.grid, self.columns, self.rows, self.title, self.size = grid, columns, rows, title, size
+        self.shown: dict[Run, contact_sheet.Cell] = {}
+
+    def draw(self) -> Any:
+        """The sheet as far as it is."""
+        cells = [[self.shown.get(run) for run in row] for row in self.grid]
+        return contact_sheet.contact_sheet(cells, self.columns, self.rows, self.title)
+
+    def fill(self, source: Source) -> Tensor:
+        """Run every cell, equal ones once. Gives all pictures row by row; those of failed cells are messages.
+
+        Raises:
+            RuntimeError: all cells failed.
+        """
+        runs = list(dict.fromkeys(run for row in self.grid for run in row))
+        progress = host.running.Progress(source.scene.model, sum(run.steps for run in runs))
+        images: dict[Run, Tensor] = {}
+        for run in runs:
+            try:
+                images[run] = source.pictures(run, progress.callback)
+                self.shown[run] = contact_sheet.tile(images[run], self.size)
+            except Exception as error:  # a cell may fail for any reason; the others are kept
+                log.exception("LML Sweep: %s failed", run)
+                host.running.recover(error)
+                self.shown[run] = str(error) or type(error).__name__
+            progress.advance(run.steps)
+            progress.show(self.draw())
+        if not images:
+            raise RuntimeError(f"All {len(runs)} runs of the sweep failed. The first: {self.shown[runs[0]]}")
+        shape = next(iter(images.values())).shape
+        for run in runs:
+            if run not in images:
+                card = contact_sheet.message_card(str(self.shown[run]), (shape[2], shape[1]))
+                images[run] = drawing.to_tensor(card).expand(shape)
+        return torch.cat([images[run] for row in self.grid for run in row])

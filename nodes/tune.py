@@ -1,0 +1,116 @@
+"""Finds the settings that come closest to the converged solution, by measuring."""
+
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ..lml_sampler import LMLSettings
+from . import choice, drawing, host, inputs, ksampler, tune_task, tuning
+from .scene import Scene
+from .tune_search import Search
+
+AS_PRESET, ALL = "as the preset", "try all"
+
+
+class LMLTune(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LMLTune",
+            display_name="LML Tune",
+            category="model/sampling/LML",
+            description="Measures which strength (or λ, or κ) comes closest to the converged picture with your model, "
+            "prompt, size and number of steps, and hands it to the samplers.",
+            search_aliases=["lml", "tune", "calibrate", "optimize", "optimise", "search", "best strength", "benchmark"],
+            inputs=[
+                *ksampler.common_inputs(changing_seed=False),
+                io.Combo.Input(
+                    "parameter",
+                    options=["strength", "κ", "λ"],
+                    default="strength",
+                    tooltip="The number to search for; the other settings stay as they are.",
+                ),
+                io.Combo.Input(
+                    "schemes",
+                    options=[AS_PRESET, ALL],
+                    default=AS_PRESET,
+                    tooltip="try all: search among the schemes, too. It needs more evaluations.",
+                ),
+                io.Int.Input(
+                    "evaluations",
+                    default=12,
+                    min=4,
+                    max=200,
+                    tooltip="The most settings to try. One costs steps x seeds model calls.",
+                ),
+                io.Int.Input(
+                    "seeds",
+                    default=2,
+                    min=1,
+                    max=32,
+                    tooltip="How many seeds the error is averaged over, from seed on. A batch counts as well.",
+                ),
+                io.Int.Input(
+                    "reference_steps",
+                    default=100,
+                    min=10,
+                    max=10000,
+                    advanced=True,
+                    tooltip="Steps of the reference: enough that more would change nothing.",
+                ),
+                *inputs.preset_inputs(),
+                *inputs.strength_inputs(),
+                *inputs.scheme_inputs(),
+                inputs.settings_input(),
+            ],
+            outputs=[
+                io.Sampler.Output(tooltip="The tuned sampler, for SamplerCustom(Advanced)."),
+                inputs.Settings.Output(
+                    display_name="settings", tooltip="The tuned settings, for the LML samplers and LML Save Preset."
+                ),
+                io.Image.Output(
+                    display_name="plot", tooltip="Error against the parameter; ComfyUI's samplers as lines."
+                ),
+                io.String.Output(display_name="report", tooltip="What was measured, in words and figures."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        seed: int,
+        steps: int,
+        cfg: float,
+        scheduler: str,
+        positive: Any,
+        negative: Any,
+        latent_image: dict[str, Any],
+        denoise: float,
+        parameter: str,
+        schemes: str,
+        evaluations: int,
+        seeds: int,
+        reference_steps: int,
+        preset: str,
+        strength: float,
+        settings: LMLSettings | None = None,
+        **values: Any,
+    ) -> io.NodeOutput:
+        base = choice.choose(preset, strength, values, settings, model=model, steps=steps).settings
+        task = tune_task.Task(
+            Scene(model, positive, negative, latent_image, scheduler, denoise),
+            base,
+            tuning.parameter(parameter, base),
+            tune_task.candidates(base) if schemes == ALL else {tune_task.scheme_name(base): base},
+            steps,
+            cfg,
+            tuple((seed + k) % 2**64 for k in range(seeds)),
+            evaluations,
+            reference_steps,
+        )
+        search = Search(task)
+        search.run(host.running.user_folder("tune"), host.running.show_text)
+        text, plot = search.report(), drawing.to_tensor(search.plot())
+        host.running.show_text(text)
+        return io.NodeOutput(host.sampler(search.settings), search.settings, plot, text, ui=ui.PreviewText(text))

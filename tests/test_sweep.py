@@ -1,0 +1,156 @@
+"""The sweep in the real ComfyUI: its cells are the pictures of the samplers themselves."""
+
+import threading
+import time
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from comfy_host.client import Client, PromptError
+from comfy_host.runs import Linked, built_in, demo_inputs, lml, run
+
+
+def sweep(pack: ModuleType, linked: Linked, **options: Any) -> tuple[Any, ...]:
+    return run(pack.nodes.sweep.LMLSweep, linked, **({"seed": 1, "steps": 3, "cfg": 4.0} | options))
+
+
+def decoded(pack: ModuleType, linked: Linked, samples: torch.Tensor) -> torch.Tensor:
+    return pack.nodes.host.running.decode(linked["vae"], {"samples": samples})
+
+
+@pytest.mark.parametrize("variant", ["eps", "flow"])
+def test_the_cells_are_the_pictures_of_the_samplers(pack: ModuleType, variant: str) -> None:
+    linked = demo_inputs(pack, variant, batch=2)
+    options = {"columns": "sampler", "column_values": "lml, euler, uni_pc", "rows": "CFG", "row_values": "1:4:2"}
+    sheet, images = sweep(pack, linked, **options)
+    assert images.shape == (12, 32, 32, 3) and images.device.type == "cpu" and sheet.shape[1] > 250
+    cell = 0
+    for cfg in (1.0, 4.0):
+        for name in ("lml", "euler", "uni_pc"):
+            options = {"steps": 3, "cfg": cfg, "seed": 1}
+            expected = lml(pack, linked, **options) if name == "lml" else built_in(linked, name, **options)
+            assert torch.equal(images[cell : cell + 2], decoded(pack, linked, expected)), (name, cfg)
+            cell += 2
+
+
+@pytest.mark.parametrize(
+    ("axis", "values", "inputs"),
+    [
+        ("strength", "0, 1.5", [{"strength": 0.0}, {"strength": 1.5}]),
+        ("λ", "0.5, 2", [{"damping": 0.5}, {"damping": 2.0}]),
+        ("κ", "0:0.8:2", [{"kappa": 0.0}, {"kappa": 0.8}]),
+        ("steps", "2\n4", [{"steps": 2}, {"steps": 4}]),
+        ("scheme", "ddim, dpmsolver++ 2", [{"scheme": "ddim"}, {"scheme": "dpmsolver++", "order": 2}]),
+    ],
+)
+def test_every_axis_is_the_input_of_that_name(
+    pack: ModuleType, axis: str, values: str, inputs: list[dict[str, Any]]
+) -> None:
+    linked = demo_inputs(pack)
+    _, images = sweep(pack, linked, preset="custom", columns=axis, column_values=values, rows="none")
+    for image, chosen in zip(images, inputs, strict=True):
+        expected = lml(pack, linked, **({"seed": 1, "steps": 3, "cfg": 4.0, "preset": "custom"} | chosen))
+        assert torch.equal(image[None], decoded(pack, linked, expected)), chosen
+    assert not torch.equal(images[0], images[1])
+
+
+def test_a_failed_cell_leaves_the_others(pack: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
+    """ComfyUI's kl_optimal scheduler divides 0 by 0 at one step."""
+    linked = demo_inputs(pack)
+    axes = {"columns": "steps", "column_values": "1, 3", "rows": "none", "scheduler": "kl_optimal"}
+    sheet, images = sweep(pack, linked, **axes)
+    expected = lml(pack, linked, seed=1, steps=3, cfg=4.0, scheduler="kl_optimal")
+    assert torch.equal(images[1:], decoded(pack, linked, expected)) and images.shape[0] == 2
+    alarm = torch.tensor([0xA3, 0x20, 0x1A]) / 255
+    assert ((sheet - alarm).abs().amax(-1) < 0.05).sum() > 500
+    assert "sigmas[0] is nan" in caplog.text
+    with pytest.raises(RuntimeError, match=r"All 1 runs of the sweep failed. The first: sigmas\[0\] is nan"):
+        sweep(pack, linked, **(axes | {"column_values": "1"}))
+
+
+def test_equal_cells_run_once(pack: ModuleType) -> None:
+    """euler knows no strength."""
+    linked = demo_inputs(pack)
+    calls = []
+    model = linked["model"].clone()
+    model.set_model_unet_function_wrapper(
+        lambda apply, args: (calls.append(1), apply(args["input"], args["timestep"], **args["c"]))[1]
+    )
+    axes = {"columns": "strength", "column_values": "0:2:3", "rows": "sampler", "row_values": "euler"}
+    _, images = sweep(pack, linked | {"model": model}, **axes)
+    assert len(calls) == 3 and len(images) == 3
+
+
+def test_the_published_settings_follow_the_steps(pack: ModuleType) -> None:
+    linked = demo_inputs(pack)
+    chosen = {"preset": "paper: SD 2", "columns": "steps", "column_values": "14, 15", "rows": "none"}
+    _, images = sweep(pack, linked, **chosen)
+    for image, steps in zip(images, (14, 15), strict=True):
+        expected = lml(pack, linked, seed=1, preset="paper: SD 2", steps=steps, cfg=4.0)
+        assert torch.equal(image[None], decoded(pack, linked, expected))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"columns": "steps", "rows": "steps"}, "columns and rows are both 'steps'"),
+        ({"column_values": " , "}, "column_values is empty. Write strength like this: 0, 0.5, 1 or 0:2:5"),
+        ({"column_values": "0, x"}, "column_values: 'x' is neither a number nor a range low:high:count"),
+        ({"column_values": "0:1"}, "'0:1' is neither a number nor a range"),
+        ({"column_values": "0:1:1"}, "has a count of 1, which must be 2 to 400"),
+        ({"column_values": "-1"}, "gives -1, which is not within 0 to inf"),
+        ({"column_values": "nan"}, "gives nan, which is not within"),
+        ({"column_values": "1, 1.0"}, "column_values has strength 1 twice"),
+        ({"column_values": "0:1:401"}, "must be 2 to 400"),
+        ({"column_values": "0:1:200", "row_values": "1:3:3"}, "make 600 cells; 400 is the most"),
+        ({"row_values": "5, 7.5"}, "row_values: '7.5' gives 7.5, which is not a whole number"),
+        ({"row_values": "0"}, "gives 0, which is not within 1 to 10000"),
+        ({"columns": "sampler", "column_values": "lml, euler2"}, "'euler2' is not one of ComfyUI's samplers"),
+        ({"columns": "scheme", "column_values": "rk4"}, "'rk4' is not one of "),
+        ({"columns": "scheme", "column_values": "dpmsolver 4"}, "with an order of 1 to 3 after a space"),
+        ({"columns": "scheme", "column_values": "ddim 2"}, "order is 2, but the scheme ddim is of order 1"),
+        ({"columns": "κ", "column_values": "1.5"}, "gives 1.5, which is not within 0 to 1"),
+    ],
+)
+def test_bad_lists_are_named_before_the_model_is_called(
+    pack: ModuleType, options: dict[str, Any], message: str
+) -> None:
+    linked = demo_inputs(pack)
+    model = linked["model"].clone()
+    model.set_model_unet_function_wrapper(lambda *_: pytest.fail("the model was called"))
+    with pytest.raises(ValueError) as caught:
+        sweep(pack, linked | {"model": model}, **options)
+    assert message in str(caught.value)
+
+
+def server_prompt(client: Client, **inputs: Any) -> dict[str, Any]:
+    linked = {"model": 0, "positive": 1, "negative": 2, "latent_image": 3, "vae": 4}
+    prompt = {
+        "1": {"class_type": "LMLDemoModel", "inputs": {"batch_size": 1}},
+        "2": {"class_type": "LMLSweep", "inputs": {key: ["1", slot] for key, slot in linked.items()} | inputs},
+        "3": {"class_type": "PreviewImage", "inputs": {"images": ["2", 0]}},
+        "4": {"class_type": "PreviewImage", "inputs": {"images": ["2", 1]}},
+    }
+    return client.filled(prompt)
+
+
+def test_a_sweep_in_a_running_comfyui(server: Client) -> None:
+    result = server.run(server_prompt(server, cfg=4.0, column_values="0, 1", row_values="3, 4"))
+    (sheet,), images = result.images["3"], result.images["4"]
+    assert len(images) == 4 and sheet.width > 500 and sheet.height > 500
+    steps = [(value, total) for node, value, total in result.progress if node == "2"]
+    assert steps[-1] == (14, 14) and all(total == 14 for _, total in steps)
+    assert len(result.previews) == 4
+    assert np.asarray(images[0]).std() > 10
+
+
+def test_cancelling_ends_a_sweep(server: Client) -> None:
+    canceller = threading.Thread(target=lambda: (time.sleep(1.5), server.interrupt()))
+    canceller.start()
+    started = time.monotonic()
+    with pytest.raises(PromptError, match="interrupted"):
+        server.run(server_prompt(server, cfg=4.0, column_values="0:2:20", row_values="10:100:10", scheduler="karras"))
+    assert time.monotonic() - started < 20
+    canceller.join()
