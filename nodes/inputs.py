@@ -69,8 +69,8 @@ def strength_inputs() -> list[io.Input]:
             max=1.0,
             step=1e-6,
             tooltip="For the preset custom. "
-            "Mixing κ: how much the previous step bends this one. 0 is exactly the plain sampler. "
-            "Use less (0.3) at 5 steps with strong guidance, more (0.7) with weak guidance or more steps.",
+            "Mixing κ: how much the previous step bends this one. 0 is exactly the plain sampler. In the scheme auto the "
+            "share of the gain that the schedule asks for; with ddim 0.3 (5 steps, strong guidance) to 0.7 are good.",
         ),
     ]
 
@@ -93,8 +93,9 @@ def scheme_inputs() -> list[io.Input]:
             default=DEFAULTS.scheme,
             advanced=True,
             tooltip="For the preset custom. "
-            "The plain sampler that is corrected. ddim (first order, 'euler' in KSampler) is the robust choice "
-            "with guidance; dpmsolver and dpmsolver++ are the multistep solvers.",
+            "auto: the gain follows the schedule, and each step is redone in hindsight; right for nearly everything. "
+            "The others are the plain samplers of the paper, corrected: ddim (first order, 'euler' in KSampler), "
+            "dpmsolver and dpmsolver++ (multistep).",
         ),
         io.Int.Input(
             "order",
@@ -103,7 +104,7 @@ def scheme_inputs() -> list[io.Input]:
             max=3,
             advanced=True,
             tooltip="For the preset custom. "
-            "How many model outputs a step combines: 1 for ddim, 1 to 3 for dpmsolver and dpmsolver++.",
+            "How many model outputs a step combines: 1 for auto and ddim, 1 to 3 for dpmsolver and dpmsolver++.",
         ),
     ]
 
