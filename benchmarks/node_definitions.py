@@ -29,6 +29,12 @@ def is_released(version: str) -> bool:
     return re.search(heading, (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE) is not None
 
 
+def node_ids() -> list[str]:
+    """The ids of the pack's nodes, read from its source: they must be literals for ComfyUI-Manager to find them."""
+    sources = (path.read_text() for path in (ROOT / "nodes").rglob("*.py"))
+    return sorted(name for source in sources for name in re.findall(r'node_id="(\w+)"', source))
+
+
 def node_list(pack: ModuleType) -> list[Any]:
     """The node classes that the pack registers."""
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from pathlib import Path
 from typing import Any, ClassVar
 
 import comfy.k_diffusion.sampling as k_diffusion_sampling
@@ -15,6 +16,7 @@ import comfy.sd
 import comfy.supported_models_base
 import comfy.utils
 import latent_preview
+import nodes
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.model_base import BaseModel, ModelType
@@ -62,14 +64,25 @@ def sampler(settings: core.LMLSettings) -> comfy.samplers.KSAMPLER:
     return comfy.samplers.KSAMPLER(sample_lml, {"settings": settings})
 
 
+def folder_of_node(node_id: str) -> Path | None:
+    """The folder of the pack from which ComfyUI has loaded a node, if it has."""
+    node = nodes.NODE_CLASS_MAPPINGS.get(node_id)
+    return Path(inspect.getfile(node)).resolve().parents[1] if node is not None else None
+
+
 def add_to_sampler_list(name: str) -> bool:
-    """Append a sampler to ComfyUI's list; False, and nothing changed, if the name is taken."""
+    """Append a sampler to ComfyUI's list; False, and nothing changed, if another has the name."""
     function = f"sample_{name}"
-    if name in comfy.samplers.SAMPLER_NAMES or hasattr(k_diffusion_sampling, function):
+    taken = getattr(k_diffusion_sampling, function, None)
+    if getattr(taken, "__module__", None) == __name__:  # ComfyUI loads the pack once more
+        return True
+    if name in comfy.samplers.SAMPLER_NAMES or taken is not None:
         return False
     setattr(k_diffusion_sampling, function, sample_lml)
-    # KSampler and KSamplerSelect read this very list.
-    comfy.samplers.SAMPLER_NAMES.append(name)
+    # One list, unless another pack has put a new one in the place of the first.
+    for names in (comfy.samplers.SAMPLER_NAMES, comfy.samplers.KSampler.SAMPLERS):
+        if name not in names:
+            names.append(name)
     return True
 
 
