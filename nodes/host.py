@@ -42,7 +42,8 @@ def sample_lml(
     if settings.scheme != "ddim":
         # As ComfyUI's own multistep samplers do, so that the history reaches back to a finite half-logSNR.
         sigmas = k_diffusion_sampling.offset_first_sigma_for_snr(sigmas, model_sampling)
-    flow = isinstance(model_sampling, comfy.model_sampling.CONST)
+    # ComfyUI's image to image flow models are CONST with the sigmas of SD.
+    flow = isinstance(model_sampling, comfy.model_sampling.CONST) and float(model_sampling.sigma_max) <= 1
     if settings.stochastic:
         noise_scale = getattr(model_sampling, "noise_scale", 1.0)
         settings = dataclasses.replace(settings, s_noise=settings.s_noise * noise_scale)
