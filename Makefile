@@ -17,8 +17,8 @@ test-full: lint
 	LML_TESTS=full $(BIN)/pytest tests $(ARGS)
 
 # The host part of the suite in every supported ComfyUI, or in those of HOSTS="0.16.3 0.30.0".
-test-hosts: setup
-	$(BIN)/python benchmarks/host_matrix.py $(HOSTS)
+test-hosts:
+	$(PYTHON) benchmarks/host_matrix.py $(HOSTS)
 
 # Take the snapshot of the node definitions that the tests compare with.
 node-definitions: setup
