@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from comfy_host.client import Client, PromptError
 from comfy_host.prompts import WIDGETS, Info, Inputs, around, default, inputs_of
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from node_definitions import node_ids
 
@@ -81,6 +81,7 @@ def test_any_input_gives_a_picture_or_a_clear_error(server: Client, info: Info, 
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
+        phases=[Phase.generate],  # a shorter example is not worth minutes of running workflows
         derandomize=not FULL,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import torch
 from comfy_host.client import Client
 from comfy_host.prompts import Prompt, around, inputs_of
@@ -49,9 +50,10 @@ def result_of(client: Client, info: Info, case: Case) -> list[Tensor]:
     return list(client.run(prompt_of(info, case)).latents.values())
 
 
-def resident_kilobytes(pid: int) -> int:
-    """The memory that the server really needs: without what it only shares or could drop."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+def resident_kilobytes(client: Client) -> int:
+    """Memory of the server without what it only shares or could drop, and without ComfyUI's list of past prompts."""
+    requests.post(f"{client.url}/history", json={"clear": True}, timeout=10)
+    lines = Path(f"/proc/{client.pid}/smaps_rollup").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("Private_Dirty")).split()[1])
 
 
@@ -90,9 +92,9 @@ def test_two_clients_and_a_long_queue(server: Client, info: Info) -> None:
             thread.join()
 
     both(queue[: PROMPTS // 4])  # warm-up
-    memory, files = resident_kilobytes(server.pid), open_files(server.pid)
+    memory, files = resident_kilobytes(server), open_files(server.pid)
     both(queue[PROMPTS // 4 :])
-    grown = resident_kilobytes(server.pid) / memory - 1
+    grown = resident_kilobytes(server) / memory - 1
     assert not failures
     assert open_files(server.pid) == files
     log.info("%d prompts: %d kB after the warm-up, %+.2f %%; %d files open", PROMPTS, memory, 100 * grown, len(files))
