@@ -32,9 +32,13 @@ PATHS = [
 ]
 
 
+def usual(options: dict[str, Any]) -> Any:
+    """The default, or a name where a text has none."""
+    return "x" if default(options) == "" else default(options)
+
+
 def allowed(kind: str, options: dict[str, Any]) -> st.SearchStrategy[Any]:
     """What a widget lets a person enter; the default half of the time."""
-    usual = default(options)
     if kind == "COMBO":
         any_value = st.sampled_from(options["options"])
     elif kind == "BOOLEAN":
@@ -48,7 +52,7 @@ def allowed(kind: str, options: dict[str, Any]) -> st.SearchStrategy[Any]:
     else:
         low, high = options.get("min", -1e6), options.get("max", 1e6)
         any_value = st.floats(low, high) | st.sampled_from([low, high])
-    return st.just(usual) | any_value
+    return st.just(usual(options)) | any_value
 
 
 def wrong(options: dict[str, Any]) -> st.SearchStrategy[Any]:
@@ -61,10 +65,13 @@ def wrong(options: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 @st.composite
 def inputs(draw: st.DrawFn, widgets: Inputs) -> dict[str, Any]:
-    """Values for the widgets of a node, one of them wrong in one case of four."""
-    chosen = {name: draw(allowed(kind, options)) for name, (kind, options, _) in widgets.items()}
-    if widgets and draw(st.integers(0, 3)) == 0:
-        name = draw(st.sampled_from(sorted(widgets)))
+    """Values for the widgets of a node: up to two are changed, or all; in one case of four one is wrong."""
+    chosen = {name: usual(options) for name, (_, options, _) in widgets.items()}
+    names = st.sampled_from(sorted(widgets))
+    for name in sorted(draw(st.sets(names, max_size=2) | st.just(set(widgets)))):
+        chosen[name] = draw(allowed(*widgets[name][:2]))
+    if draw(st.integers(0, 3)) == 0:
+        name = draw(names)
         chosen[name] = draw(wrong(widgets[name][1]))
     return chosen
 
