@@ -192,7 +192,7 @@ def test_the_archive_works_in_a_fresh_comfyui_and_leaves_nothing_behind(archive:
     pack = tmp_path / "custom_nodes" / PACK
     zipfile.ZipFile(archive).extractall(pack)
     shipped = {path for path in pack.rglob("*") if path.is_file()}
-    with comfyui(tmp_path, ["--lowvram"]) as client:
+    with comfyui(tmp_path) as client:
         before = {path for path in tmp_path.rglob("*") if path.is_file()}
         workflow = client.to_api(json.loads((pack / "workflows" / "LML_Demo.json").read_text()))
         (pictures,) = client.run(cell_prompt(workflow, "lml", 3, ("star", "blue"))).images.values()
