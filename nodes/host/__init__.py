@@ -31,6 +31,10 @@ from . import fingerprint as fingerprint
 from . import running as running
 
 
+MOST_SCHEDULE_STEPS = 100_000
+"""Steps of a whole schedule, of which `denoise` takes the last ones; ComfyUI itself would try any number."""
+
+
 def sample_lml(
     model: Any,
     x: Tensor,
@@ -43,7 +47,7 @@ def sample_lml(
 ) -> Tensor:
     """`lml_sampler.sample_lml` as ComfyUI calls its samplers: the parametrization is read from the model."""
     model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
-    if settings.scheme != "ddim":
+    if settings.scheme in ("dpmsolver", "dpmsolver++"):
         # As ComfyUI's own multistep samplers do, so that the history reaches back to a finite half-logSNR.
         sigmas = k_diffusion_sampling.offset_first_sigma_for_snr(sigmas, model_sampling)
     # ComfyUI's image to image flow models are CONST with the sigmas of SD.
@@ -134,10 +138,15 @@ def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampl
     A few built-in samplers have schedules of their own: `sampler_name`.
 
     Raises:
-        ValueError: `steps` is below 1.
+        ValueError: `steps` is below 1, or `denoise` so small that the whole schedule would have too many steps.
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}; it must be 1 or more. 8 is a good start.")
+    if denoise > 0 and steps / denoise > MOST_SCHEDULE_STEPS:
+        raise ValueError(
+            f"denoise is {denoise}; with {steps} steps it must be 0 or at least {steps / MOST_SCHEDULE_STEPS:g}, for the "
+            "schedule of a whole run is made first. 0 leaves the latent as it is."
+        )
     return comfy.samplers.KSampler(
         model, steps=steps, device=model.load_device, sampler=sampler_name, scheduler=scheduler, denoise=denoise
     ).sigmas
