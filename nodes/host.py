@@ -1,5 +1,6 @@
 """The only module that knows ComfyUI's internals: its samplers, its schedules, its model classes."""
 
+import copy
 import dataclasses
 import inspect
 from typing import Any, ClassVar
@@ -60,6 +61,31 @@ def sample_lml(
 def sampler(settings: core.LMLSettings) -> comfy.samplers.KSAMPLER:
     """A SAMPLER with these settings."""
     return comfy.samplers.KSAMPLER(sample_lml, {"settings": settings})
+
+
+def wrapped_sampler(inner: Any, settings: core.LMLSettings) -> comfy.samplers.KSAMPLER:
+    """A SAMPLER like `inner`, every model call of which is corrected; `inner` stays as it is.
+
+    Raises:
+        ValueError: `inner` brings its own way to call the model.
+    """
+    if not isinstance(inner, comfy.samplers.KSAMPLER):
+        raise ValueError(
+            f"sampler is a {type(inner).__name__}, which calls the model in a way of its own. LML wraps every sampler "
+            "of KSamplerSelect and of the nodes in model/sampling/samplers that make one of the same kind: use one."
+        )
+    ve = core.wrap_sampler(inner.sampler_function, settings, "ve")
+    flow = core.wrap_sampler(inner.sampler_function, settings, "flow")
+
+    def sample(model: Any, x: Tensor, sigmas: Tensor, *args: Any, **options: Any) -> Tensor:
+        model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
+        chosen = flow if isinstance(model_sampling, comfy.model_sampling.CONST) else ve
+        return chosen(model, x, sigmas, *args, **options)
+
+    sample.__name__ = ve.__name__
+    wrapped = copy.copy(inner)
+    wrapped.sampler_function = sample
+    return wrapped
 
 
 def add_to_sampler_list(name: str) -> bool:

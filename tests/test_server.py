@@ -15,7 +15,7 @@ from demo import cell_prompt, find
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-NODES = ("LMLSampler", "LMLKSampler", "LMLKSamplerAdvanced", "LMLDemoModel")
+NODES = ("LMLSampler", "LMLKSampler", "LMLKSamplerAdvanced", "LMLDemoModel", "LMLWrapSampler")
 
 
 @pytest.fixture(scope="module")
