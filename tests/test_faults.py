@@ -10,7 +10,7 @@ from node_definitions import node_ids
 from torch import Tensor
 
 STEPS = 4
-SAMPLERS = ("LMLKSampler", "LMLKSamplerAdvanced", "LMLSampler")
+SAMPLERS = ("LMLKSampler", "LMLKSamplerAdvanced", "LMLSampler", "LMLWrapSampler")
 OF_THEIR_OWN = {"LMLPreset", "LMLSweep", "LMLTune"}
 """Nodes that sample nothing, or whose runs fail one by one: see their own tests."""
 

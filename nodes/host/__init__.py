@@ -1,5 +1,6 @@
 """The only package that knows ComfyUI's internals: its samplers, its schedules, its model classes."""
 
+import copy
 import dataclasses
 import inspect
 from pathlib import Path
@@ -30,7 +31,6 @@ from . import families
 from . import fingerprint as fingerprint
 from . import running as running
 
-
 MOST_SCHEDULE_STEPS = 100_000
 """Steps of a whole schedule, of which `denoise` takes the last ones; ComfyUI itself would try any number."""
 
@@ -50,8 +50,6 @@ def sample_lml(
     if settings.scheme in ("dpmsolver", "dpmsolver++"):
         # As ComfyUI's own multistep samplers do, so that the history reaches back to a finite half-logSNR.
         sigmas = k_diffusion_sampling.offset_first_sigma_for_snr(sigmas, model_sampling)
-    # ComfyUI's image to image flow models are CONST with the sigmas of SD.
-    flow = isinstance(model_sampling, comfy.model_sampling.CONST) and float(model_sampling.sigma_max) <= 1
     if settings.stochastic:
         noise_scale = getattr(model_sampling, "noise_scale", 1.0)
         settings = dataclasses.replace(settings, s_noise=settings.s_noise * noise_scale)
@@ -63,9 +61,14 @@ def sample_lml(
         callback=callback,
         disable=disable,
         settings=settings,
-        parametrization="flow" if flow else "ve",
+        parametrization="flow" if _is_flow(model_sampling) else "ve",
         noise_sampler=noise_sampler,
     )
+
+
+def _is_flow(model_sampling: Any) -> bool:
+    """Whether the states are (1 - sigma) x0 + sigma noise: ComfyUI's image to image flow models are CONST, but VE."""
+    return isinstance(model_sampling, comfy.model_sampling.CONST) and float(model_sampling.sigma_max) <= 1
 
 
 def sampler(settings: core.LMLSettings) -> comfy.samplers.KSAMPLER:
@@ -109,6 +112,31 @@ def built_in_sampler(name: str) -> comfy.samplers.KSAMPLER:
 def sampler_names() -> list[str]:
     """The live list of samplers, so that those of other packs appear too."""
     return comfy.samplers.SAMPLER_NAMES
+
+
+def wrapped_sampler(inner: Any, settings: core.LMLSettings) -> comfy.samplers.KSAMPLER:
+    """A SAMPLER like `inner`, every model call of which is corrected; `inner` stays as it is.
+
+    Raises:
+        ValueError: `inner` brings its own way to call the model.
+    """
+    if not isinstance(inner, comfy.samplers.KSAMPLER):
+        raise ValueError(
+            f"sampler is a {type(inner).__name__}, which calls the model in a way of its own. LML wraps every sampler "
+            "of KSamplerSelect and of the nodes in model/sampling/samplers that make one of the same kind: use one."
+        )
+    ve = core.wrap_sampler(inner.sampler_function, settings, "ve")
+    flow = core.wrap_sampler(inner.sampler_function, settings, "flow")
+
+    def sample(model: Any, x: Tensor, sigmas: Tensor, *args: Any, **options: Any) -> Tensor:
+        model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
+        chosen = flow if _is_flow(model_sampling) else ve
+        return chosen(model, x, sigmas, *args, **options)
+
+    sample.__name__ = ve.__name__
+    wrapped = copy.copy(inner)
+    wrapped.sampler_function = sample
+    return wrapped
 
 
 def add_to_sampler_list(name: str) -> bool:
