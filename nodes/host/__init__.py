@@ -61,14 +61,9 @@ def sample_lml(
         callback=callback,
         disable=disable,
         settings=settings,
-        parametrization="flow" if _is_flow(model_sampling) else "ve",
+        parametrization="flow" if families.is_flow_sampling(model_sampling) else "ve",
         noise_sampler=noise_sampler,
     )
-
-
-def _is_flow(model_sampling: Any) -> bool:
-    """Whether the states are (1 - sigma) x0 + sigma noise: ComfyUI's image to image flow models are CONST, but VE."""
-    return isinstance(model_sampling, comfy.model_sampling.CONST) and float(model_sampling.sigma_max) <= 1
 
 
 def sampler(settings: core.LMLSettings) -> comfy.samplers.KSAMPLER:
@@ -130,7 +125,7 @@ def wrapped_sampler(inner: Any, settings: core.LMLSettings) -> comfy.samplers.KS
 
     def sample(model: Any, x: Tensor, sigmas: Tensor, *args: Any, **options: Any) -> Tensor:
         model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
-        chosen = flow if _is_flow(model_sampling) else ve
+        chosen = flow if families.is_flow_sampling(model_sampling) else ve
         return chosen(model, x, sigmas, *args, **options)
 
     sample.__name__ = ve.__name__
@@ -172,7 +167,7 @@ def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampl
         raise ValueError(f"steps is {steps}; it must be 1 or more. 8 is a good start.")
     if denoise > 0 and steps / denoise > MOST_SCHEDULE_STEPS:
         raise ValueError(
-            f"denoise is {denoise}; with {steps} steps it must be 0 or at least {steps / MOST_SCHEDULE_STEPS:g}, for the "
+            f"denoise is {denoise}; with {steps} steps it must be 0 or at least {steps / MOST_SCHEDULE_STEPS:g}: the "
             "schedule of a whole run is made first. 0 leaves the latent as it is."
         )
     return comfy.samplers.KSampler(
