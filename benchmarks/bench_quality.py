@@ -44,12 +44,12 @@ from comfy_host.inprocess import load_pack
 from comfy_host.install import ROOT
 from quality import plots, summary
 from quality.grid import Task, tasks
-from quality.store import Cells, Record
+from quality.store import FOLDER, Cells, Record
 from tqdm import tqdm
 
 WORKERS = 2
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
 PAGE = ROOT / "nodes" / "web" / "docs" / "LMLSampler.md"
-FOLDER = ROOT / ".quality"
 BLOCK = re.compile(r"(?<=<!-- quality -->\n).*?(?=<!-- end quality -->)", re.DOTALL)
 
 
@@ -90,10 +90,14 @@ def missing(wanted: Iterable[Task], keys: dict[tuple[Task, int], str], cells: Ce
 
 
 def in_workers(
-    pool: ProcessPoolExecutor, job: Callable[[Any], Any], inputs: list[Any], progress: tqdm, weigh: Callable[[Any], int]
+    pool: ProcessPoolExecutor,
+    job: Callable[[Any], Any],
+    inputs: list[Any],
+    progress: tqdm,
+    weigh: Callable[[Any], float],
 ) -> Iterator[Any]:
     """Results as they come; the first error ends the run, but what is finished was given."""
-    futures: dict[Future[Any], int] = {pool.submit(job, entry): weigh(entry) for entry in inputs}
+    futures: dict[Future[Any], float] = {pool.submit(job, entry): weigh(entry) for entry in inputs}
     for future in as_completed(futures):
         yield future.result()
         progress.update(futures[future])
@@ -101,7 +105,7 @@ def in_workers(
 
 def run(wanted: list[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> None:
     """Make the missing cells in worker processes."""
-    todo = list(missing(wanted, keys, cells))
+    todo, expected = list(missing(wanted, keys, cells)), set(keys.values())
     if not todo:
         return
     solutions = list(dict.fromkeys(task.condition.solution for task in todo))
@@ -111,12 +115,14 @@ def run(wanted: list[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> 
     # A pool that is never shut down by `with`: that would wait for all that is queued after Ctrl-C.
     pool = ProcessPoolExecutor(WORKERS, get_context("spawn"), start_worker)
     try:
-        with tqdm(total=len(solutions), desc="converged solutions", unit="") as progress:
+        with tqdm(total=len(solutions), desc="converged solutions", bar_format=BAR) as progress:
             for _ in in_workers(pool, converge, solutions, progress, lambda solution: 1):
                 pass
-        with tqdm(total=sum(sum(task.calls) for task in todo), desc="model calls", unit="") as progress:
-            for records in in_workers(pool, run_task, todo, progress, lambda task: sum(task.calls)):
+        with tqdm(total=sum(task.cost for task in todo), desc="cells", bar_format=BAR) as progress:
+            for records in in_workers(pool, run_task, todo, progress, lambda task: task.cost):
                 for record in records:
+                    if record["key"] not in expected:
+                        raise SystemExit("The sources changed during the run. Run it again; what is finished is kept.")
                     cells.add(record)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -152,10 +158,10 @@ def condition_tables(records: list[Record]) -> str:
 def write(records: list[Record], quick: bool, about: Record) -> None:
     """JSON, tables and pictures; a full run also renews the help page."""
     (FOLDER / "quality.json").write_text(json.dumps({**about, "cells": records}, indent=1))
-    text = report(records)
-    (FOLDER / "quality.md").write_text(f"{text}\n\n{condition_tables(records)}")
+    text, blocks = report(records), summary.blocks(records)
+    parts = [text, "Every sampler against the best peer:", summary.ranking_table(blocks), condition_tables(records)]
+    (FOLDER / "quality.md").write_text("\n\n".join(parts))
     pictures = FOLDER if quick else PAGE.with_suffix("")
-    blocks = summary.blocks(records)
     plots.heatmap(blocks, pictures / "quality_heatmap.png")
     plots.convergence(blocks, pictures / "quality_convergence.png")
     if not quick:

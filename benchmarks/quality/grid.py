@@ -18,6 +18,8 @@ NETWORK_CALLS = (5, 8, 12, 20)
 QUICK_CALLS = (5, 8, 12)
 QUICK_NETWORK_CALLS = (5, 8)
 SAMPLES: dict[Problem, int] = {"digits": 256, "patches": 256, "network": 12}
+COST: dict[Problem, float] = {"digits": 1.0, "patches": 1.5, "network": 25.0}
+"""Of a model call, measured; for the progress bar."""
 
 EXACT_PATHS: tuple[tuple[Path, float | None], ...] = (("ve", None), ("flow", 1.15), ("flow", 3.0))
 NETWORK_PATHS: tuple[tuple[Path, float | None], ...] = (("ve", None), ("flow", None))
@@ -65,6 +67,10 @@ class Task(NamedTuple):
     condition: Condition
     entry: str
     calls: tuple[int, ...]
+
+    @property
+    def cost(self) -> float:
+        return sum(self.calls) * COST[self.condition.problem]
 
 
 @dataclass(frozen=True)

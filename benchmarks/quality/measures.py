@@ -1,5 +1,7 @@
 """What is measured on samples: Fréchet distances and RMS distances with bootstrap intervals."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,7 +47,13 @@ def rms(squares: Array) -> float:
 
 def rms_interval(squares: Array, seed: int) -> tuple[float, float]:
     """95 % percentile interval of `rms` under resampling of whole samples (the same draws for all samplers)."""
-    count = len(squares)
-    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
-    low, high = np.quantile(np.sqrt(weights @ squares), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.quantile(
+        np.sqrt(_resampling(len(squares), seed) @ squares), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    )
     return float(low), float(high)
+
+
+@lru_cache(maxsize=4)
+def _resampling(count: int, seed: int) -> Array:
+    """The share of each sample in each resampled set, `[1000, count]`."""
+    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES) / count

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from comfy_host.install import ROOT
 from numpy.typing import NDArray
 
 Record = dict[str, Any]
+
+FOLDER = ROOT / ".quality"
 
 
 def key_of(identity: Record) -> str:

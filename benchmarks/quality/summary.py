@@ -94,6 +94,19 @@ def group_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) ->
     return table(rows)
 
 
+def ranking_table(cells: dict[tuple[Condition, int], Block]) -> str:
+    """Markdown: what `group_table` says, for every sampler; `-` where one has no figures in some of the cells."""
+    groups = [(group, [block for key, block in cells.items() if group.holds(*key)]) for group in _groups()]
+    groups = [(group, chosen) for group, chosen in groups if chosen]
+    rows = [["sampler", *(group.name for group, _ in groups)]]
+    for name in dict.fromkeys(name for block in cells.values() for name in block):
+        means = [
+            geometric_mean(ratio_to_best(block, name, group.measure) for block in chosen) for group, chosen in groups
+        ]
+        rows.append([name, *(f"{mean:.2f}" if mean < math.inf else "-" for mean in means)])
+    return table(rows)
+
+
 def single_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) -> str:
     """Markdown: how often a sampler is better than single peers, and its worst cell."""
     rows = [["against", "better in RMS", "geometric mean", "worst ratio", "in the cell"]]
