@@ -11,14 +11,14 @@ On what
               two schedulers each, 5 to 30 calls.
     patches   8 x 8 x 3 patches of the photographs that scikit-learn ships, classes by k-means; the same with one
               scheduler each.
-    network   the pack's two trained demo models in ComfyUI, 12 pictures, CFG 1, 4, 7, one scheduler each, 5 to 20
+    network   the pack's two trained demo models in ComfyUI, 10 pictures, CFG 1, 4, 7, one scheduler each, 5 to 20
               calls; without the samplers that add noise and with few fixed settings of LML, as a call is dear.
     The schedulers normal, karras, simple, beta and sgm_uniform take turns over the conditions. All runs are in
     float32, from the same noise.
 Figures of a cell
     rms                RMS distance to the converged solution from the same noise, with a 95 % bootstrap interval
     frechet_converged  squared Fréchet distance to the converged samples: of pixels on the exact problems, of the
-                       features of a small trained classifier on the networks (12 pictures: an indication, no more)
+                       features of a small trained classifier on the networks (10 pictures: an indication, no more)
     frechet_data       the same to the data
 
 `--quick` runs a part of the same cells. What is finished is kept in `.quality/` and not run again until the samplers,
@@ -175,7 +175,8 @@ def page_text(records: list[Record]) -> str:
 
 `make bench-quality` runs every sampler of ComfyUI and LML from the same noise with the same number of model calls: on
 problems whose exact denoiser is known (handwritten digits, patches of photographs) and on the two demo models. RMS
-distance to the converged solution as a ratio to `euler`, geometric means over schedulers, eps and flow:
+distance to the converged solution as a ratio to `euler`, geometric means over schedulers, eps and flow. Samplers that
+add noise, and the `cfg_pp` ones, end elsewhere by design: for them the Fréchet distances of the tables say more.
 
 ![heat map of the samplers](LMLSampler/quality_heatmap.png)
 

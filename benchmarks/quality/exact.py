@@ -20,7 +20,7 @@ from .grid import Path
 WIDTH = 0.05
 """Standard deviation of the Gaussian around each data point; the data lie in [-1, 1]."""
 PATCH = 8
-PATCHES_PER_PHOTOGRAPH = 700
+PATCHES_PER_PHOTOGRAPH = 450
 PATCH_CLASSES = 8
 
 
@@ -44,7 +44,7 @@ def digits() -> Data:
 
 @cache
 def patches() -> Data:
-    """1,400 patches of 8 x 8 x 3 from the two photographs that scikit-learn ships, at half size.
+    """900 patches of 8 x 8 x 3 from the two photographs that scikit-learn ships, at half size.
 
     Their classes are clusters of k-means, about what they show: sky, leaves, petals, edges.
     """

@@ -1,11 +1,13 @@
 """The heat map and the convergence plot of the help page."""
 
+import io
 import math
 from pathlib import Path
 
 import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
+from PIL import Image
 
 from .grid import Condition
 from .summary import AUTO, Block, geometric_mean, value
@@ -36,9 +38,9 @@ def mean_ratios(cells: Cells, panel: str, name: str, calls: list[int]) -> list[f
 
 def heatmap(cells: Cells, path: Path) -> None:
     """Rows: samplers, best first; columns: calls; colour: RMS distance to the converged solution against euler."""
-    calls = sorted({count for _, count in cells})
+    calls = {panel: sorted({n for condition, n in cells if holds(condition)}) for panel, holds in PANELS.items()}
     samplers = list(dict.fromkeys(name for block in cells.values() for name in block))
-    panels = {panel: {name: mean_ratios(cells, panel, name, calls) for name in samplers} for panel in PANELS}
+    panels = {panel: {name: mean_ratios(cells, panel, name, calls[panel]) for name in samplers} for panel in PANELS}
 
     def order(name: str) -> float:
         figures = [x for panel in panels.values() for x in panel[name] if not math.isnan(x)]
@@ -52,15 +54,17 @@ def heatmap(cells: Cells, path: Path) -> None:
         axes.imshow(np.log(grid), cmap="RdYlGn_r", norm=shade, aspect="auto", interpolation="nearest")
         for (row, column), ratio in np.ndenumerate(grid):
             if not math.isnan(ratio):
-                axes.text(column, row, f"{ratio:.2f}" if ratio < 9.5 else ">9", ha="center", va="center", fontsize=6)
+                ink = "white" if abs(math.log(ratio)) > 0.75 * math.log(LIMIT) else "black"
+                text = f"{ratio:.2f}" if ratio < 9.5 else ">9"
+                axes.text(column, row, text, color=ink, ha="center", va="center", fontsize=6)
         axes.set_title(panel, fontsize=9)
-        axes.set_xticks(range(len(calls)), calls, fontsize=7)
+        axes.set_xticks(range(len(calls[panel])), calls[panel], fontsize=7)
         axes.set_xlabel("model calls", fontsize=8)
         axes.set_yticks(range(len(samplers)), samplers, fontsize=7)
         for label in axes.get_yticklabels():
             label.set_fontweight("bold" if label.get_text() == AUTO else "normal")
     figure.suptitle("RMS distance to the converged solution, as a ratio to euler (green: closer)", fontsize=10)
-    figure.savefig(path)
+    _save(figure, path)
 
 
 def convergence(cells: Cells, path: Path) -> None:
@@ -82,4 +86,11 @@ def convergence(cells: Cells, path: Path) -> None:
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("RMS distance to the converged solution", fontsize=8)
     figure.axes[0].legend(fontsize=7)
-    figure.savefig(path)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """As a PNG with a palette: the pictures ship with the pack."""
+    data = io.BytesIO()
+    figure.savefig(data)
+    Image.open(data).convert("RGB").quantize(64).save(path, optimize=True)
