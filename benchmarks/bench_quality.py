@@ -6,7 +6,7 @@ What is measured
     fixed gains, and LML around the multistep samplers. A budget counts model calls, not steps: a sampler gets the
     largest number of steps that stays within it; one that needs more (`dpm_adaptive`) has no figures there.
 On what
-    digits    scikit-learn's handwritten digits as a Gaussian mixture with the exact denoiser, 256 samples; guidance
+    digits    scikit-learn's handwritten digits as a Gaussian mixture with the exact denoiser, 200 samples; guidance
               between exact class-conditional and unconditional denoisers. ve and flow (shift 1.15, 3), CFG 1, 4, 7,
               two schedulers each, 5 to 30 calls.
     patches   8 x 8 x 3 patches of the photographs that scikit-learn ships, classes by k-means; the same with one

@@ -33,7 +33,7 @@ GAINS = (0.1, 0.2, 0.4, 0.8)
 NETWORK_GAINS = (0.2, 0.4)
 NETWORK_WRAPPED = ("dpmpp_2m", "deis", "uni_pc", SA_SOLVER)
 WRAPPED_GAIN = 0.2
-SCHEMES = (("ddim", 1), ("dpmsolver", 2), ("dpmsolver", 3), ("dpmsolver++", 2), ("dpmsolver++", 3))
+SCHEMES = (("ddim", 1), ("dpmsolver", 3), ("dpmsolver++", 2))
 AUTO = "LML auto"
 PAPER = "LML paper"
 

@@ -17,7 +17,7 @@ CALLS = (5, 6, 8, 10, 12, 15, 20, 30)
 NETWORK_CALLS = (5, 8, 12, 20)
 QUICK_CALLS = (5, 8, 12)
 QUICK_NETWORK_CALLS = (5, 8)
-SAMPLES: dict[Problem, int] = {"digits": 256, "patches": 256, "network": 10}
+SAMPLES: dict[Problem, int] = {"digits": 200, "patches": 200, "network": 10}
 COST: dict[Problem, float] = {"digits": 1.0, "patches": 1.3, "network": 20.0}
 """Of a model call, measured; for the progress bar."""
 

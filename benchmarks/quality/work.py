@@ -58,6 +58,7 @@ problem_of = lru_cache(maxsize=2)(build_problem)
 def versions() -> Record:
     """What besides the samplers decides the figures."""
     measured = [HERE / f"{name}.py" for name in ("exact", "network", "measures", "probing", "work")]
+    measured += [HERE.parent / "shapes.py", *(ROOT / "nodes" / "demo_weights").glob("*.safetensors")]
     return {"comfyui": comfyui_version, "torch": torch.__version__, "benchmark": hash_of(measured)}
 
 
