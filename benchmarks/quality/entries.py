@@ -100,8 +100,6 @@ def entries() -> dict[str, Entry]:
 
 def _wrapped() -> list[Entry]:
     """LML around ComfyUI's multistep samplers."""
-    if not hasattr(load_pack().nodes.host, "wrapped_sampler"):
-        return []
     kappa = 1e-3
     settings = _constant(LMLSettings(damping_mode="relative", damping=kappa / WRAPPED_GAIN, kappa=kappa))
     return [Entry(f"LML({name})", "wrapped", name, settings) for name in (*MULTISTEP, SA_SOLVER)]

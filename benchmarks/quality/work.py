@@ -65,7 +65,7 @@ def versions() -> Record:
 @cache
 def lml_version() -> str:
     """Of all that an LML entry runs through."""
-    return hash_of([*(ROOT / "lml_sampler").glob("*.py"), *(ROOT / "nodes").glob("host*.py")])
+    return hash_of([*(ROOT / "lml_sampler").glob("*.py"), *(ROOT / "nodes" / "host").glob("*.py")])
 
 
 def identity(condition: Condition, entry: Entry, calls: int) -> Record:
