@@ -10,11 +10,11 @@ setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
 
 test: lint
-	$(BIN)/pytest tests $(ARGS)
+	$(BIN)/pytest tests -n 2 --dist loadfile $(ARGS)
 
 # The same, with 10,000 fuzzing examples a node and 200 queued prompts (about an hour).
 test-full: lint
-	LML_TESTS=full $(BIN)/pytest tests $(ARGS)
+	LML_TESTS=full $(BIN)/pytest tests -n 2 --dist loadfile $(ARGS)
 
 # The host part of the suite in every supported ComfyUI, or in those of HOSTS="0.16.3 0.30.0".
 test-hosts:
