@@ -7,7 +7,8 @@ Usage:
 """
 
 from .correction import correct
+from .diagnostics import Recorder
 from .sampler import sample_lml
 from .settings import LMLSettings
 
-__all__ = ["LMLSettings", "correct", "sample_lml"]
+__all__ = ["LMLSettings", "Recorder", "correct", "sample_lml"]
