@@ -8,6 +8,7 @@ from . import host, preset_files
 from .demo import LMLDemoModel
 from .ksampler import LMLKSampler, LMLKSamplerAdvanced
 from .presets import LMLPreset, LMLSavePreset
+from .report import LMLReport
 from .sampler import LMLSampler
 from .sweep import LMLSweep
 from .tune import LMLTune
@@ -21,7 +22,17 @@ class LMLExtension(ComfyExtension):
             log.warning("LML Sampler: %s", warning)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LMLSampler, LMLKSampler, LMLKSamplerAdvanced, LMLPreset, LMLSavePreset, LMLSweep, LMLTune, LMLDemoModel]
+        return [
+            LMLSampler,
+            LMLKSampler,
+            LMLKSamplerAdvanced,
+            LMLPreset,
+            LMLSavePreset,
+            LMLSweep,
+            LMLTune,
+            LMLReport,
+            LMLDemoModel,
+        ]
 
 
 async def comfy_entrypoint() -> ComfyExtension:
