@@ -36,7 +36,7 @@ COLUMNS = (
 )
 
 PANELS: tuple[tuple[str, str, bool, tuple[str, ...]], ...] = (
-    ("How the path turns, and how LML bends it", "degrees", False, ("turn", "rotation")),
+    ("How the path turns, and how LML bends it", "degrees", True, ("turn", "rotation")),
     ("How far it extrapolates", "gain, trust", False, ("gain", "trust")),
     ("Damping", "λ / |u|²", True, ("damping",)),
     ("Length of the step, and of its change", "", True, ("length", "across")),
@@ -82,9 +82,9 @@ class Report:
     def plot(self) -> Image.Image:
         """All figures against the number of the step."""
         panels = [panel for panel in (self._panel(*panel) for panel in PANELS) if panel is not None]
-        numbers = list(range(1, len(self.steps) + 1))
-        sigmas = [step.sigma for step in self.steps]
-        panels.append(_chart("Noise level", "sigma", True, [Line("", numbers, sigmas)]))
+        numbers = range(1, len(self.steps) + 1)
+        sigmas = Line("σ", numbers, [step.sigma for step in self.steps])
+        panels.append(_chart("Noise level", "", True, [sigmas]))
         times = [
             Line("model", numbers, [1000 * step.model_seconds for step in self.steps]),
             Line("sampler", numbers, [1000 * step.sampler_seconds for step in self.steps]),
@@ -99,15 +99,11 @@ class Report:
         headings = {column.name: column.heading.removesuffix(" °") for column in COLUMNS}
         lines = []
         for name in names:
-            drawn = [
-                (index + 1, values)
-                for index, step in enumerate(self.steps)
-                if (values := _numbers(getattr(step, name), log))
-            ]
-            if drawn:
-                means = [sum(values) / len(values) for _, values in drawn]
-                ranges = [(min(values), max(values)) for _, values in drawn]
-                lines.append(Line(headings[name], [number for number, _ in drawn], means, ranges=ranges))
+            values = [_numbers(getattr(step, name), log) for step in self.steps]
+            if any(values):
+                means = [sum(those) / len(those) if those else math.nan for those in values]
+                ranges = [(min(those), max(those)) if those else (math.nan, math.nan) for those in values]
+                lines.append(Line(headings[name], range(1, len(values) + 1), means, ranges=ranges))
         return _chart(title, label, log, lines) if lines else None
 
 

@@ -23,6 +23,7 @@ NODES = (
     "LMLSavePreset",
     "LMLSweep",
     "LMLTune",
+    "LMLReport",
     "LMLDemoModel",
 )
 
