@@ -81,14 +81,20 @@ class LMLReport(io.ComfyNode):
         if recorder.settings is None:
             raise ValueError("there is no step to report: denoise is 0, or sigmas holds fewer than two values.")
         report = Report(recorder.settings, recorder.read())
-        text, plot = report.text(), drawing.to_tensor(report.plot())
-        shown = ui.PreviewImage(plot, cls=cls).as_dict() | ui.PreviewText(text).as_dict()
+        text, picture = report.text(), report.plot()
+        progress = host.running.Progress(model, len(report.steps))
+        progress.advance(len(report.steps))
+        progress.show(picture)  # in place of the sampler's last preview, which would stay on the node
+        plot = drawing.to_tensor(picture)
+        shown = ui.PreviewText(text).as_dict()
+        if not progress.previews:
+            shown |= ui.PreviewImage(plot, cls=cls).as_dict()
         return io.NodeOutput(latent, plot, text, report.json(), ui=shown)
 
 
 def _common_inputs() -> list[io.Input]:
     """KSampler's inputs, of which a guider replaces some."""
-    common = ksampler.common_inputs()
+    common = ksampler.common_inputs(changing_seed=False)
     for entry in common:
         entry.optional = entry.id in ("model", "positive", "negative")
     return common

@@ -98,14 +98,14 @@ def test_the_templates_have_a_readable_category(language: str) -> None:
 
 
 def outline(page: str) -> list[Any]:
-    """Headings by level, tables by rows and columns, pictures by file, in order."""
+    """Headings by level, tables by rows, cells and the numbers in them, pictures by file, in order."""
     parts: list[Any] = []
     for line in page.splitlines():
-        cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
         if line.startswith("#"):
             parts.append(f"heading {line.split()[0]}")
-        elif cells:
-            parts.append(f"row of {cells}")
+        elif line.startswith("|"):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)]
+            parts.append((len(cells), [cell for cell in cells if re.fullmatch(r"-?[\d.]+", cell)]))
         elif found := re.match(r"!\[.+\]\((.+)\)", line):
             parts.append(found[1])
     return parts

@@ -1,5 +1,6 @@
 """The record of a run: its figures, its cost where nobody asks, and the node that shows it."""
 
+import io
 import json
 import math
 from types import ModuleType
@@ -9,6 +10,7 @@ import pytest
 import torch
 from comfy_host.client import Client, PromptError
 from comfy_host.runs import Linked, demo_inputs, lml, run
+from PIL import Image
 from problems import mixture
 from torch import Tensor
 
@@ -169,7 +171,10 @@ def test_the_report_is_shown_on_the_node(server: Client) -> None:
         }
     )
     result = server.run(prompt)
-    assert "rotation" in result.outputs["2"]["text"][0] and len(result.images["2"]) == len(result.images["3"]) == 1
+    assert "rotation" in result.outputs["2"]["text"][0]
+    (plot,) = result.images["3"]
+    last = Image.open(io.BytesIO(result.previews[-1][result.previews[-1].index(b"\xff\xd8\xff") :]))
+    assert plot.size == (1520, 1410) and last.size == (1024, 950)  # the plot has taken the place of the preview
     prompt["2"]["inputs"]["cfg"] = -1.0
     with pytest.raises(PromptError, match="smaller than min"):
         server.run(prompt)
