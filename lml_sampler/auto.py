@@ -50,6 +50,10 @@ def advance_auto(
     state, output = x.to(wide), denoised.to(wide)
     noise = from_denoised("noise", state, output, here)
     if memory is None or not step.corrected or target.sigma == 0:
+        if step.recorder is not None:
+            step.recorder.plain(noise, None if memory is None else memory.noise, step.weight)
+            if memory is not None and step.corrected:
+                step.recorder.note("the step to sigma 0 is not extrapolated")
         ratio = target.sigma / here.sigma
         state = torch.add(output * (target.alpha - here.alpha * ratio), state, alpha=ratio)
         return state.to(x.dtype), AutoMemory(noise, inner(noise, noise, step.weight), noise, here)
@@ -60,8 +64,15 @@ def advance_auto(
     change = noise - memory.noise
     if step.weight is not None:
         change *= step.weight
-    gain = _damped(settings, turn.energy, turn.tangent_squared) * _agreement(change, memory, step.weight)
+    damped = _damped(settings, turn.energy, turn.tangent_squared)
+    gain = damped * _agreement(change, memory, step.weight)
     direction = torch.addcmul(noise, gain * min(coefficients.gain, MOST_GAIN), change)
+    if step.recorder is not None:
+        step.recorder.measure(noise, memory.noise, direction, settings.kappa / damped, step.weight)
+        if coefficients.gain > MOST_GAIN:
+            step.recorder.note(f"the schedule asks for a gain of {coefficients.gain:.3g}; {MOST_GAIN:g} is the most")
+        if settings.stochastic:
+            step.recorder.note("no hindsight: the step before added noise")
     expected = torch.addcmul(noise, gain * coefficients.outlook, change)
     ratio = target.alpha / here.alpha
     state = torch.add(state * ratio, direction, alpha=target.sigma - here.sigma * ratio)
@@ -82,6 +93,8 @@ def _redo(
     energy = inner(noise, noise, step.weight)
     relative = inner(surprise, surprise, step.weight) / nonzero(energy)
     trust = _damped(settings, energy, relative).clamp(max=1)
+    if step.recorder is not None:
+        step.recorder.trust(trust, energy)
     if step.weight is not None:
         surprise = surprise * step.weight
     state = torch.addcmul(state, trust * (hindsight * share), surprise, value=-1)

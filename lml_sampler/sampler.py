@@ -11,6 +11,7 @@ from tqdm.auto import trange
 from .auto import advance_auto
 from .correction import inner, measure_turn, measure_turn_by_products, turn_away
 from .damping import relative_damping
+from .diagnostics import Recorder
 from .parametrization import Level, Parametrization, Quantity, convert, from_denoised, schedule, vp_scale
 from .released import correct_released
 from .schemes import INTEGRATES, combination, scheme_at, usable_order
@@ -54,6 +55,7 @@ def sample_lml(
     settings: LMLSettings = DEFAULT_SETTINGS,
     parametrization: Parametrization = "ve",
     noise_sampler: NoiseSampler | None = None,
+    recorder: Recorder | None = None,
 ) -> Tensor:
     """Sample with Levenberg-Marquardt-Langevin, a drop-in for the samplers of k-diffusion.
 
@@ -70,6 +72,7 @@ def sample_lml(
         parametrization: `ve` (x = x0 + sigma noise: eps, v and EDM models) or `flow` (x = (1 - sigma) x0 + sigma
             noise: FLUX, SD3).
         noise_sampler: `noise_sampler(sigma, sigma_next) -> Tensor` like `x`, used by stochastic settings.
+        recorder: takes note of every step, see `diagnostics`; None costs nothing.
 
     Returns:
         `[B, ...]`, the state at `sigmas[-1]`; `x` itself if there is no step to take.
@@ -99,11 +102,17 @@ def sample_lml(
     ones = x.new_ones([x.shape[0]])
     advance = advance_auto if settings.scheme == "auto" and not settings.neutral else _advance
     memory: Any = None
+    mark = _nothing if recorder is None else recorder.mark
+    if recorder is not None:
+        recorder.begin(settings, levels, x.device)
     sums: list[Tensor] = []
 
     for i in trange(steps, disable=disable):
         here, target = levels[i], levels[i + 1]
+        if recorder is not None:
+            recorder.step()
         denoised = model(x, sigmas[i] * ones, **extra_args)
+        mark()
         if denoised.shape != x.shape:
             raise ValueError(
                 f"the model's answer at step {i + 1} of {steps} has shape {tuple(denoised.shape)}, but the latent "
@@ -112,15 +121,21 @@ def sample_lml(
         sums.append(denoised.sum(dtype=torch.promote_types(x.dtype, torch.float32)))
         if callback is not None:
             callback({"x": x, "i": i, "sigma": sigmas[i], "sigma_hat": sigmas[i], "denoised": denoised})
+        mark()
         down, noise_level = split_level(here, target, settings, parametrization)
         order = min(settings.order, steps - i) if settings.lower_order_final else settings.order
-        step = Step(here, down, order, settings.corrects(i, steps), weight, parametrization)
+        step = Step(here, down, order, settings.corrects(i, steps), weight, parametrization, recorder)
         x, memory = advance(x, denoised, step, memory, settings)
         if noise_level > 0 and noise_sampler is not None:
             noise = noise_sampler(sigmas[i], sigmas[i + 1])
             x = x * (target.alpha / down.alpha) + noise * (noise_level * settings.s_noise)
+        mark()
     _check_finite(sums, levels)
     return x
+
+
+def _nothing() -> None:
+    """In place of taking the time."""
 
 
 def _check_finite(sums: list[Tensor], levels: list[Level]) -> None:
@@ -156,6 +171,8 @@ def _advance(
 
     outputs, levels = (output, *memory.outputs), (step.here, *memory.levels)
     order = usable_order(step.order, levels, step.target)
+    if step.recorder is not None and order < settings.order:
+        step.recorder.note(f"order {order} in place of {settings.order}")
     linear, weights = combination(scheme, settings.solver_type, levels[:order], step.target)
     fresh = output is corrected and settings.order == 1  # nobody else holds it: no new memory
     increment = output.mul_(weights[0]) if fresh else output * weights[0]
@@ -181,16 +198,24 @@ def _corrected(
     With it |vector|^2, if the next step can use it.
     """
     if memory.previous is None or not step.corrected:
+        if step.recorder is not None:
+            step.recorder.plain(vector, memory.previous, step.weight)
         return None, inner(vector, vector, step.weight) if _rotates_little(vector, settings) else None
     if settings.arithmetic == "released_float32":
-        return correct_released(vector, memory.previous, settings.damping / settings.strength, settings.kappa), None
+        corrected = correct_released(vector, memory.previous, settings.damping / settings.strength, settings.kappa)
+        if step.recorder is not None:
+            step.recorder.measure(vector, memory.previous, corrected)
+        return corrected, None
     if memory.energy is not None:
         turn = measure_turn_by_products(vector, memory.previous, memory.energy, step.weight)
     else:
         turn = measure_turn(vector, memory.previous, step.weight)
     damping, sensitivity = relative_damping(settings, turn.energy)
-    energy = None if memory.energy is None else turn.energy
-    return turn_away(vector, turn, damping, settings.kappa, step.weight, sensitivity), energy
+    corrected = turn_away(vector, turn, damping, settings.kappa, step.weight, sensitivity)
+    if step.recorder is not None:
+        damping = damping + sensitivity * turn.tangent_squared
+        step.recorder.measure(vector, memory.previous, corrected, damping, step.weight)
+    return corrected, None if memory.energy is None else turn.energy
 
 
 def _rotates_little(vector: Tensor, settings: LMLSettings) -> bool:

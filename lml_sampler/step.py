@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from .diagnostics import Recorder
 from .parametrization import Level, Parametrization
 
 
@@ -16,3 +17,4 @@ class Step(NamedTuple):
     corrected: bool
     weight: Tensor | None
     parametrization: Parametrization
+    recorder: Recorder | None = None

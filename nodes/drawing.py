@@ -28,6 +28,8 @@ class Line(NamedTuple):
     y: Sequence[float]
     joined: bool = True
     """False: the markers alone."""
+    ranges: Sequence[tuple[float, float]] = ()
+    """From where to where each point reaches, drawn as a thin bar through it."""
 
 
 class Level(NamedTuple):
@@ -67,7 +69,8 @@ def chart(
     """
     canvas = _Canvas(size)
     xs = [x for line in lines for x in line.x] + [mark.x for mark in marks]
-    ys = [y for line in lines for y in line.y] + [level.y for level in levels] + [mark.y for mark in marks]
+    ys = [y for line in lines for y in (*line.y, *(end for ends in line.ranges for end in ends))]
+    ys += [level.y for level in levels] + [mark.y for mark in marks]
     right = canvas.margin_for([level.label for level in levels])
     left, top, bottom = canvas.em * 5.5, canvas.em * (4.6 if lines else 3), canvas.height - canvas.em * 4
     x_axis = fit_axis(xs or [0.0, 1.0], left, canvas.width - right, log_x, 0.03)
@@ -155,6 +158,10 @@ class _Canvas:
         for here, there in itertools.pairwise(points):
             if line.joined and here and there:
                 self.draw.line([here, there], color, self.thick, joint="curve")
+        for x, (low, high) in zip(line.x, line.ranges, strict=False):
+            if visible(low, y_axis.log) and visible(high, y_axis.log):
+                place = x_axis.place(x)
+                self.draw.line((place, y_axis.place(low), place, y_axis.place(high)), color, self.thin)
         for point in points:
             if point:
                 self.draw.circle(point, self.em * 0.28, color)

@@ -8,6 +8,7 @@ from . import host, preset_files
 from .demo import LMLDemoModel
 from .ksampler import LMLKSampler, LMLKSamplerAdvanced
 from .presets import LMLPreset, LMLSavePreset
+from .report import LMLReport
 from .sampler import LMLSampler
 from .sweep import LMLSweep
 from .tune import LMLTune
@@ -31,6 +32,7 @@ class LMLExtension(ComfyExtension):
             LMLSavePreset,
             LMLSweep,
             LMLTune,
+            LMLReport,
             LMLDemoModel,
         ]
 

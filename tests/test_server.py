@@ -24,6 +24,7 @@ NODES = (
     "LMLSavePreset",
     "LMLSweep",
     "LMLTune",
+    "LMLReport",
     "LMLDemoModel",
 )
 

@@ -29,6 +29,7 @@ from ...lml_sampler.presets import choose_paper
 from ...lml_sampler.sampler import DEFAULT_SETTINGS
 from . import families
 from . import fingerprint as fingerprint
+from . import guided as guided
 from . import running as running
 
 MOST_SCHEDULE_STEPS = 100_000
@@ -44,6 +45,7 @@ def sample_lml(
     disable: bool | None = None,
     settings: core.LMLSettings = DEFAULT_SETTINGS,
     noise_sampler: Any = None,
+    recorder: core.Recorder | None = None,
 ) -> Tensor:
     """`lml_sampler.sample_lml` as ComfyUI calls its samplers: the parametrization is read from the model."""
     model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
@@ -63,6 +65,7 @@ def sample_lml(
         settings=settings,
         parametrization="flow" if families.is_flow_sampling(model_sampling) else "ve",
         noise_sampler=noise_sampler,
+        recorder=recorder,
     )
 
 
@@ -86,17 +89,34 @@ def sample_lml_paper(
     disable: bool | None = None,
     preset: str = "paper",
     strength: float = 1.0,
+    recorder: core.Recorder | None = None,
 ) -> Tensor:
     """`sample_lml` with one of the paper's presets, which read the number of steps and the model of the run."""
     patcher = model.inner_model.model_patcher
     choice = choose_paper(preset, max(len(sigmas) - 1, 1), families.family(patcher), families.is_flow(patcher))
     settings = dataclasses.replace(choice.settings, strength=strength)
-    return sample_lml(model, x, sigmas, extra_args, callback, disable, settings)
+    return sample_lml(model, x, sigmas, extra_args, callback, disable, settings, recorder=recorder)
 
 
 def paper_sampler(preset: str, strength: float) -> comfy.samplers.KSAMPLER:
     """A SAMPLER with one of the paper's presets."""
     return comfy.samplers.KSAMPLER(sample_lml_paper, {"preset": preset, "strength": strength})
+
+
+def recorded(sampler: Any, recorder: core.Recorder) -> comfy.samplers.KSAMPLER:
+    """The same SAMPLER, its run recorded.
+
+    Raises:
+        ValueError: it is not one of this pack.
+    """
+    function = getattr(sampler, "sampler_function", None)
+    if function not in (sample_lml, sample_lml_paper):
+        name = getattr(function, "__name__", type(sampler).__name__)
+        raise ValueError(
+            f"sampler is {name}, of which nothing can be reported. "
+            "Connect LML Sampler, LML Preset or LML Tune, or nothing to use the inputs of the node."
+        )
+    return comfy.samplers.KSAMPLER(function, sampler.extra_options | {"recorder": recorder}, sampler.inpaint_options)
 
 
 def built_in_sampler(name: str) -> comfy.samplers.KSAMPLER:
@@ -191,14 +211,7 @@ def sample(
 
     `callback(step, denoised, x, steps)` takes the place of the progress bar and preview of this one run.
     """
-    ratios = {
-        name: latent.get(name)
-        for name in ("downscale_ratio_spacial", "downscale_ratio_temporal")
-        if name in inspect.signature(comfy.sample.fix_empty_latent_channels).parameters
-    }
-    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
-    noise = comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
-    result = {key: value for key, value in latent.items() if not key.startswith("downscale_ratio_")}
+    result, samples, noise = guided.prepare(model, latent, seed)
     result["samples"] = comfy.sample.sample_custom(
         model,
         noise if add_noise else noise * 0,

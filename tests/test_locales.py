@@ -1,0 +1,146 @@
+"""The translations and the Chinese help: nothing missing, nothing stale, nothing out of step with the nodes.
+
+For a new node, copy its entry of `locales/en/nodeDefs.json` into every language and translate the texts; inputs that
+other nodes have are translated there already.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "nodes" / "web" / "docs"
+LANGUAGES = ("en", "zh", "zh-TW", "ja", "ko", "fr", "es", "ru")
+PAGES = sorted(page.stem for page in DOCS.glob("*.md"))
+
+
+def read(language: str, name: str = "nodeDefs") -> dict[str, Any]:
+    return json.loads((ROOT / "locales" / language / f"{name}.json").read_text("utf-8"))
+
+
+def texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every text with the way to it."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from texts(item, f"{path}.{key}" if path else key)
+    else:
+        yield path, value
+
+
+def schemas(pack: ModuleType) -> dict[str, Any]:
+    nodes = asyncio.run(pack.nodes.extension.LMLExtension().get_node_list())
+    return {node.define_schema().node_id: node.define_schema() for node in nodes}
+
+
+def in_english(schema: Any) -> dict[str, Any]:
+    """The entry that the English file must have."""
+    outputs = {
+        str(k): {"name": o.display_name or o.io_type, "tooltip": o.tooltip} for k, o in enumerate(schema.outputs)
+    }
+    inputs = {each.id: {"name": each.display_name or each.id, "tooltip": each.tooltip} for each in schema.inputs}
+    return {
+        "display_name": schema.display_name,
+        "description": schema.description,
+        "inputs": inputs,
+        "outputs": outputs,
+    }
+
+
+def test_english_is_what_the_nodes_say(pack: ModuleType) -> None:
+    wanted = {name: in_english(schema) for name, schema in schemas(pack).items()}
+    said, expected = dict(texts(read("en"))), dict(texts(wanted))
+    differs = {key: text for key, text in expected.items() if said.get(key) != text}
+    assert not differs, f"locales/en/nodeDefs.json: missing or other than the node says: {differs}"
+    assert not said.keys() - expected.keys(), f"locales/en/nodeDefs.json: stale: {said.keys() - expected.keys()}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", ["nodeDefs", "main"])
+def test_every_language_has_every_text_and_no_other(language: str, name: str) -> None:
+    english, said = dict(texts(read("en", name))), dict(texts(read(language, name)))
+    assert not english.keys() - said.keys(), f"{language}: missing {english.keys() - said.keys()}"
+    assert not said.keys() - english.keys(), f"{language}: stale {said.keys() - english.keys()}"
+    assert sorted(each.name for each in (ROOT / "locales").iterdir()) == sorted(LANGUAGES)
+    for key, text in said.items():
+        # ComfyUI's page takes these for placeholders, links and plurals of its own.
+        assert text.strip() == text and text and not re.search(r"[@{}|]", text), f"{language} {key}: {text!r}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_the_translations_fit_the_english(language: str) -> None:
+    english, said = dict(texts(read("en"))), dict(texts(read(language)))
+    same: dict[str, set[str]] = {}
+    for key, text in english.items():
+        same.setdefault(text, set()).add(said[key])
+        if "tooltip" in key or "description" in key:
+            assert said[key] != text, f"{language} {key} is not translated"
+            for symbol in ("λ", "κ", "dpmsolver++", "low:high:count", "try all", "float32"):
+                assert (symbol in text) == (symbol in said[key]), f"{language} {key}: {symbol}"
+        elif text in ("λ", "κ") or key.endswith("display_name"):
+            assert said[key] == text if len(text) == 1 else "LML" in said[key]
+    assert not {text: ways for text, ways in same.items() if len(ways) > 1}, "one text, translated in two ways"
+    names = {value["display_name"] for value in read(language).values()}
+    assert len(names) == len(read(language)), "two nodes of one name"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_templates_have_a_readable_category(language: str) -> None:
+    assert set(read(language, "main")["templateWorkflows"]["category"]) == {"lml-sampler", "ComfyUI-LML"}
+
+
+# --- The help
+
+
+def outline(page: str) -> list[Any]:
+    """Headings by level, tables by rows, cells and the numbers in them, pictures by file, in order."""
+    parts: list[Any] = []
+    for line in page.splitlines():
+        if line.startswith("#"):
+            parts.append(f"heading {line.split()[0]}")
+        elif line.startswith("|"):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)]
+            parts.append((len(cells), [cell for cell in cells if re.fullmatch(r"-?[\d.]+", cell)]))
+        elif found := re.match(r"!\[.+\]\((.+)\)", line):
+            parts.append(found[1])
+    return parts
+
+
+def test_every_node_has_its_pages(pack: ModuleType) -> None:
+    assert sorted(schemas(pack)) == PAGES
+    assert sorted(each.parent.name for each in DOCS.glob("*/zh.md")) == PAGES
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_what_a_page_needs(pack: ModuleType, name: str) -> None:
+    """A picture, what to do when it goes wrong, every input; in Chinese in the same order."""
+    page, chinese = (DOCS / f"{name}.md").read_text("utf-8"), (DOCS / name / "zh.md").read_text("utf-8")
+    assert outline(page) == outline(chinese)
+    assert "## When it goes wrong" in page and "## 出现问题时" in chinese
+    pictures = re.findall(r"!\[.+\]\((.+)\)", page)
+    assert pictures and all((DOCS / picture).is_file() for picture in pictures)
+    texts_of_node = read("zh")[name]["inputs"]
+    elsewhere = {each for other in re.findall(r"\*\*(LML [^*]+?)\*\*", page) for each in inputs_of(pack, other)}
+    for entry in schemas(pack)[name].inputs:
+        named = page_name(entry)
+        if entry.id not in elsewhere:
+            assert re.search(rf"^\|.*{re.escape(named)}.*\|", page, re.MULTILINE), f"{name}.md: {named}"
+            assert re.search(rf"^\|.*{re.escape(texts_of_node[entry.id]['name'])}.*\|", chinese, re.M), (
+                f"{name}: {named}"
+            )
+
+
+def page_name(entry: Any) -> str:
+    return entry.display_name or entry.id.replace("_", " ")
+
+
+def inputs_of(pack: ModuleType, display_name: str) -> set[str]:
+    """The inputs of a node that a page refers to, and KSampler's, which ComfyUI explains."""
+    found = next((each for each in schemas(pack).values() if each.display_name == display_name), None)
+    common = {each.id for each in pack.nodes.ksampler.common_inputs()} | {"noise_seed"}
+    return common | ({each.id for each in found.inputs} if found else set())

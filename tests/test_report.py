@@ -1,0 +1,180 @@
+"""The record of a run: its figures, its cost where nobody asks, and the node that shows it."""
+
+import io
+import json
+import math
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from comfy_host.client import Client, PromptError
+from comfy_host.runs import Linked, demo_inputs, lml, run
+from PIL import Image
+from problems import mixture
+from torch import Tensor
+
+from lml_sampler import LMLSettings, Recorder, sample_lml
+from lml_sampler.diagnostics import StepReport
+
+MIXTURE = mixture()
+SIGMAS = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.0], dtype=torch.float64)
+STATE = torch.randn(3, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 8
+
+
+def model(x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
+    return MIXTURE.denoise(x, sigma)
+
+
+def record(**fields: Any) -> tuple[Tensor, list[StepReport]]:
+    recorder = Recorder()
+    options = {"extra_args": {"seed": 1}, "disable": True, "settings": LMLSettings(**fields)}
+    return sample_lml(model, STATE, SIGMAS, recorder=recorder, **options), recorder.read()
+
+
+CASES = [
+    {},
+    {"scheme": "ddim"},
+    {"scheme": "dpmsolver++", "order": 3, "target": "increment", "start_percent": 0.4},
+    {"scheme": "ddim", "damping_mode": "absolute", "arithmetic": "released_float32", "damping": 1e-3, "kappa": 1e-5},
+    {"strength": 0.0},
+    {"eta": 0.5, "end_percent": 0.5},
+]
+
+
+@pytest.mark.parametrize("fields", CASES, ids=str)
+def test_recording_changes_nothing_and_sees_every_step(fields: dict[str, Any]) -> None:
+    result, steps = record(**fields)
+    plain = sample_lml(model, STATE, SIGMAS, extra_args={"seed": 1}, disable=True, settings=LMLSettings(**fields))
+    assert torch.equal(result, plain)
+    assert [step.sigma for step in steps] == SIGMAS[:-1].tolist() and steps[-1].sigma_next == 0
+    for step in steps:
+        assert step.model_seconds > 0 and step.sampler_seconds > 0
+        for name in ("length", "across", "turn", "rotation", "gain", "damping", "trust"):
+            values = getattr(step, name)
+            assert values is None or (len(values) == 3 and all(map(math.isfinite, values))), name
+
+
+def test_the_figures_are_those_of_the_vectors() -> None:
+    """Compared with the noise predictions of the model at the states of the callback."""
+    states = []
+    recorder = Recorder()
+    settings = LMLSettings(scheme="ddim", damping_mode="relative", damping=2.0)
+    sample_lml(
+        model,
+        STATE,
+        SIGMAS,
+        callback=lambda now: states.append(now["x"]),
+        disable=True,
+        settings=settings,
+        recorder=recorder,
+    )
+    steps = recorder.read()
+    noises = [(x - model(x, s.expand(3))) / s for x, s in zip(states, SIGMAS, strict=False)]
+    assert steps[0].rotation is None and steps[0].notes
+    for step, before, here, x, after, low in zip(
+        steps[1:], noises, noises[1:], states[1:], states[2:], SIGMAS[2:], strict=False
+    ):
+        followed = (after - x) / (low - step.sigma)
+        angle = torch.rad2deg(torch.acos(torch.cosine_similarity(followed, here)))
+        turn = torch.rad2deg(torch.acos(torch.cosine_similarity(before, here)))
+        assert torch.allclose(torch.tensor(step.length, dtype=torch.float64), here.norm(dim=1))
+        assert torch.allclose(torch.tensor(step.rotation, dtype=torch.float64), angle, atol=1e-4)
+        assert torch.allclose(torch.tensor(step.turn, dtype=torch.float64), turn, atol=1e-4)
+        assert step.damping == [2.0] * 3
+        tangent = torch.tan(torch.deg2rad(turn))
+        across = before - here * ((before * here).sum(1) / (here * here).sum(1))[:, None]
+        assert torch.allclose(torch.tensor(step.across, dtype=torch.float64), across.norm(dim=1))
+        assert (tangent > 0).all() and all(gain > 0 for gain in step.gain)
+
+
+def test_what_is_left_out_is_said() -> None:
+    _, steps = record()
+    assert "no step before" in steps[0].notes[0] and "sigma 0" in steps[-1].notes[0]
+    assert all(not step.notes and 0 < min(step.trust) <= max(step.trust) <= 1 for step in steps[1:-1])
+    _, steps = record(start_percent=0.5)
+    assert [any("start_percent" in note for note in step.notes) for step in steps] == [True] * 3 + [False] * 3
+    _, steps = record(scheme="dpmsolver++", order=2)
+    assert "order 1 in place of 2" in steps[0].notes and not steps[2].notes
+    _, steps = record(strength=0.0)
+    assert all("neutral" in step.notes[0] and step.length is None for step in steps)
+
+
+def test_a_recorder_is_for_one_run() -> None:
+    recorder = Recorder()
+    sample_lml(model, STATE, SIGMAS, disable=True, recorder=recorder)
+    with pytest.raises(RuntimeError, match="make a new one for each run"):
+        sample_lml(model, STATE, SIGMAS, disable=True, recorder=recorder)
+    assert len(recorder.read()) == 6
+
+
+@pytest.fixture(scope="module")
+def linked(pack: ModuleType) -> Linked:
+    return demo_inputs(pack, batch=2)
+
+
+def test_the_node_samples_like_the_sampler_and_reports(pack: ModuleType, linked: Linked) -> None:
+    latent, plot, text, data = run(pack.nodes.report.LMLReport, linked, seed=3, steps=5)
+    assert torch.equal(latent["samples"], lml(pack, linked, seed=3, steps=5))
+    assert plot.shape == (1, 1410, 1520, 3) and plot.std() > 0.05
+    assert text.count(" to ") >= 5 and "Step 1: there is no step before" in text
+    content = json.loads(data)
+    assert content["settings"]["scheme"] == "auto" and len(content["steps"]) == 5
+    assert all(len(step["length"]) == 2 for step in content["steps"])
+
+
+def test_guider_sampler_and_sigmas_take_the_place_of_the_inputs(pack: ModuleType, linked: Linked) -> None:
+    report, host = pack.nodes.report.LMLReport, pack.nodes.host
+    import comfy.samplers
+
+    guider = comfy.samplers.CFGGuider(linked["model"])
+    guider.set_conds(linked["positive"], linked["negative"])
+    guider.set_cfg(4.0)
+    sigmas = host.schedule(linked["model"], "karras", 4)
+    only = {"latent_image": linked["latent_image"]}
+    sampler = pack.nodes.sampler.LMLSampler.execute("paper", 1.0).result[0]
+    latent, _, text, data = run(report, only, seed=3, guider=guider, sigmas=sigmas, sampler=sampler)
+    assert json.loads(data)["settings"]["scheme"] == "dpmsolver" and len(json.loads(data)["steps"]) == 4
+    assert "order 1 in place of 3" in text
+    expected = lml(pack, linked, seed=3, steps=4, cfg=4.0, scheduler="karras", preset="paper")
+    assert torch.equal(latent["samples"], expected)
+
+
+def test_what_cannot_be_reported_is_named(pack: ModuleType, linked: Linked) -> None:
+    report, host = pack.nodes.report.LMLReport, pack.nodes.host
+    with pytest.raises(ValueError, match=r"sampler is sample_euler.* Connect LML Sampler"):
+        run(report, linked, sampler=host.built_in_sampler("euler"))
+    with pytest.raises(ValueError, match="negative: not connected"):
+        run(report, {key: value for key, value in linked.items() if key != "negative"})
+    with pytest.raises(ValueError, match="no step to report: denoise is 0"):
+        run(report, linked, denoise=0.0)
+    sampler, settings = pack.nodes.presets.LMLPreset.execute("auto", 1.0, 5).result[:2]
+    with pytest.raises(ValueError, match="settings and sampler are connected"):
+        run(report, linked, sampler=sampler, settings=settings)
+
+
+def test_the_report_is_shown_on_the_node(server: Client) -> None:
+    prompt = server.filled(
+        {
+            "1": {"class_type": "LMLDemoModel", "inputs": {}},
+            "2": {
+                "class_type": "LMLReport",
+                "inputs": {
+                    "model": ["1", 0],
+                    "positive": ["1", 1],
+                    "negative": ["1", 2],
+                    "latent_image": ["1", 3],
+                    "steps": 4,
+                },
+            },
+            "3": {"class_type": "PreviewImage", "inputs": {"images": ["2", 1]}},
+        }
+    )
+    result = server.run(prompt)
+    assert "rotation" in result.outputs["2"]["text"][0]
+    (plot,) = result.images["3"]
+    last = Image.open(io.BytesIO(result.previews[-1][result.previews[-1].index(b"\xff\xd8\xff") :]))
+    assert plot.size == (1520, 1410) and last.size == (1024, 950)  # the plot has taken the place of the preview
+    prompt["2"]["inputs"]["cfg"] = -1.0
+    with pytest.raises(PromptError, match="smaller than min"):
+        server.run(prompt)
