@@ -11,7 +11,8 @@ import torch
 Layout = dict[str, tuple[int, ...]]
 """Shapes by name."""
 
-T5_HEADS, T5_HEAD, T5_HIDDEN = 64, 1, 10240  # the host knows the model by its hidden width, and has 64 heads
+T5_INNER = 64  # the host's number of heads
+T5_HIDDEN = 10240  # of the last layer, by which the host knows a T5-XXL in a file of its own
 UMT5_TOKENS = 512  # of our own tokenizer, see `tokenizer.py`
 
 
@@ -106,16 +107,18 @@ def t5(prefix: str, config: str) -> Layout:
 
     options = json.loads((comfyui_path() / "comfy" / "text_encoders" / config).read_text())
     layout = _layout(T5, prefix, config_dict=options, dtype=torch.float16)
-    inner, last = T5_HEADS * T5_HEAD, f"{options['num_layers'] - 1}.layer.1.DenseReluDense.wi_1.weight"
+    last = f"encoder.block.{options['num_layers'] - 1}.layer.1.DenseReluDense."
     for name, (rows, *columns) in layout.items():
         if ".SelfAttention.o." in name:
-            layout[name] = (rows, inner)
+            layout[name] = (rows, T5_INNER)
         elif ".SelfAttention." in name and "bias" not in name:
-            layout[name] = (inner, *columns)
+            layout[name] = (T5_INNER, *columns)
         elif ".wo." in name:
-            layout[name] = (rows, T5_HIDDEN if f".{options['num_layers'] - 1}." in name else 1)
+            layout[name] = (rows, 1)
         elif ".wi_" in name:
-            layout[name] = (T5_HIDDEN if name.endswith(last) else 1, *columns)
+            layout[name] = (1, *columns)
+    if not prefix:
+        layout[f"{last}wi_1.weight"], layout[f"{last}wo.weight"] = (T5_HIDDEN, 4096), (4096, T5_HIDDEN)
     if "umt5" in config:
         layout[f"{prefix}shared.weight"] = (UMT5_TOKENS, 4096)
     return layout

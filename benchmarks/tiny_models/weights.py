@@ -57,9 +57,9 @@ def unet(layout: Layout, prefix: str) -> dict[str, Entry]:
         for k, sign in enumerate((1, -1)):
             first[2 * channel + k, channel, 1, 1] = sign
             skip[2 * channel + k, skip.shape[1] - width + 2 * channel + k] = 1
-            out[channel, 2 * channel + k, 1, 1] = sign * 0.8
+            out[channel, 2 * channel + k, 1, 1] = sign * 0.85
     group = width // 32
-    out[:, group:] = 0.2 * entries[f"{prefix}out.2.weight"].values.view_as(out)[:, group:]
+    out[:, group:] = 0.05 * entries[f"{prefix}out.2.weight"].values.view_as(out)[:, group:]
     generator = torch.Generator().manual_seed(1)
     skip[group:, : skip.shape[1] - width] = (
         torch.randn(width - group, skip.shape[1] - width, 1, 1, generator=generator) * (width**-0.5)
