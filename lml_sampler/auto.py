@@ -60,8 +60,7 @@ def advance_auto(
     change = noise - memory.noise
     if step.weight is not None:
         change *= step.weight
-    gain = settings.kappa / relative_damping(settings, turn.energy, turn.tangent_squared)
-    gain = gain * _agreement(change, memory, step.weight)
+    gain = _damped(settings, turn.energy, turn.tangent_squared) * _agreement(change, memory, step.weight)
     direction = torch.addcmul(noise, gain * min(coefficients.gain, MOST_GAIN), change)
     expected = torch.addcmul(noise, gain * coefficients.outlook, change)
     ratio = target.alpha / here.alpha
@@ -82,12 +81,17 @@ def _redo(
     surprise = noise - memory.expected
     energy = inner(noise, noise, step.weight)
     relative = inner(surprise, surprise, step.weight) / nonzero(energy)
-    trust = settings.kappa / relative_damping(settings, energy, relative)
-    trust = torch.as_tensor(trust, dtype=noise.dtype, device=noise.device).clamp(max=1)
+    trust = _damped(settings, energy, relative).clamp(max=1)
     if step.weight is not None:
         surprise = surprise * step.weight
     state = torch.addcmul(state, trust * (hindsight * share), surprise, value=-1)
     return state, torch.addcmul(noise, trust * (1 - share), surprise, value=-1)
+
+
+def _damped(settings: LMLSettings, energy: Tensor, tangent_squared: Tensor) -> Tensor:
+    """kappa / lambda, the share of what the schedule asks for, `[B, 1, ...]`."""
+    damping, sensitivity = relative_damping(settings, energy)
+    return settings.kappa / (tangent_squared * sensitivity + damping)
 
 
 def _agreement(change: Tensor, memory: AutoMemory, weight: Tensor | None) -> Tensor:

@@ -20,19 +20,18 @@ On exact denoisers the best gain, in units of the one that the schedule asks for
 """
 
 
-def relative_damping(settings: LMLSettings, energy: Tensor, tangent_squared: Tensor) -> float | Tensor:
-    """The damping of one step in units of |u|^2, a number or `[B, 1, ...]`.
+def relative_damping(settings: LMLSettings, energy: Tensor) -> tuple[float | Tensor, float]:
+    """The damping of one step in units of |u|^2, and what each unit of tan^2 adds to it.
 
     absolute   lambda / |u|^2                the paper's lambda; |u|^2 grows with the size of the latent
     relative   lambda                        the same meaning at every size and for every model
     adaptive   lambda (1 + c tan^2)          damped more where the path bends: |u|^2 + c |w|^2 for |u|^2
 
-    with lambda = damping / strength. `energy` is |u|^2.
+    with lambda = damping / strength. `energy` is |u|^2, `[B, 1, ...]`.
     """
     damping = settings.damping / settings.strength
     if settings.damping_mode == "absolute":
-        return damping / nonzero(energy)
+        return damping / nonzero(energy), 0.0
     if settings.damping_mode == "relative":
-        return damping
-    sensitivity = AUTO_SENSITIVITY if settings.scheme == "auto" else TURN_SENSITIVITY
-    return damping * (1 + sensitivity * tangent_squared)
+        return damping, 0.0
+    return damping, damping * (AUTO_SENSITIVITY if settings.scheme == "auto" else TURN_SENSITIVITY)

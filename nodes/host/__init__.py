@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from pathlib import Path
 from typing import Any, ClassVar
 
 import comfy.k_diffusion.sampling as k_diffusion_sampling
@@ -15,6 +16,7 @@ import comfy.sd
 import comfy.supported_models_base
 import comfy.utils
 import latent_preview
+import nodes
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.model_base import BaseModel, ModelType
@@ -44,7 +46,8 @@ def sample_lml(
     if settings.scheme != "ddim":
         # As ComfyUI's own multistep samplers do, so that the history reaches back to a finite half-logSNR.
         sigmas = k_diffusion_sampling.offset_first_sigma_for_snr(sigmas, model_sampling)
-    flow = isinstance(model_sampling, comfy.model_sampling.CONST)
+    # ComfyUI's image to image flow models are CONST with the sigmas of SD.
+    flow = isinstance(model_sampling, comfy.model_sampling.CONST) and float(model_sampling.sigma_max) <= 1
     if settings.stochastic:
         noise_scale = getattr(model_sampling, "noise_scale", 1.0)
         settings = dataclasses.replace(settings, s_noise=settings.s_noise * noise_scale)
@@ -64,6 +67,12 @@ def sample_lml(
 def sampler(settings: core.LMLSettings) -> comfy.samplers.KSAMPLER:
     """A SAMPLER with these settings."""
     return comfy.samplers.KSAMPLER(sample_lml, {"settings": settings})
+
+
+def folder_of_node(node_id: str) -> Path | None:
+    """The folder of the pack from which ComfyUI has loaded a node, if it has."""
+    node = nodes.NODE_CLASS_MAPPINGS.get(node_id)
+    return Path(inspect.getfile(node)).resolve().parents[1] if node is not None else None
 
 
 def sample_lml_paper(
@@ -99,13 +108,18 @@ def sampler_names() -> list[str]:
 
 
 def add_to_sampler_list(name: str) -> bool:
-    """Append a sampler to ComfyUI's list; False, and nothing changed, if the name is taken."""
+    """Append a sampler to ComfyUI's list; False, and nothing changed, if another has the name."""
     function = f"sample_{name}"
-    if name in comfy.samplers.SAMPLER_NAMES or hasattr(k_diffusion_sampling, function):
+    taken = getattr(k_diffusion_sampling, function, None)
+    if getattr(taken, "__module__", None) == __name__:  # ComfyUI loads the pack once more
+        return True
+    if name in comfy.samplers.SAMPLER_NAMES or taken is not None:
         return False
     setattr(k_diffusion_sampling, function, sample_lml)
-    # KSampler and KSamplerSelect read this very list.
-    comfy.samplers.SAMPLER_NAMES.append(name)
+    # One list, unless another pack has put a new one in the place of the first.
+    for names in (comfy.samplers.SAMPLER_NAMES, comfy.samplers.KSampler.SAMPLERS):
+        if name not in names:
+            names.append(name)
     return True
 
 
