@@ -61,9 +61,9 @@ def unet(layout: Layout, prefix: str) -> dict[str, Entry]:
     group = width // 32
     out[:, group:] = 0.05 * entries[f"{prefix}out.2.weight"].values.view_as(out)[:, group:]
     generator = torch.Generator().manual_seed(1)
-    skip[group:, : skip.shape[1] - width] = (
-        torch.randn(width - group, skip.shape[1] - width, 1, 1, generator=generator) * (width**-0.5)
-    )
+    skip[group:, : skip.shape[1] - width] = torch.randn(
+        width - group, skip.shape[1] - width, 1, 1, generator=generator
+    ) * (width**-0.5)
     for name, value in zip(_skip_path(last), (first, skip, out), strict=True):
         entries[prefix + name] = dense(value.half())
     return entries
