@@ -9,5 +9,6 @@ Usage:
 from .correction import correct
 from .sampler import sample_lml
 from .settings import LMLSettings
+from .wrapper import wrap_sampler
 
-__all__ = ["LMLSettings", "correct", "sample_lml"]
+__all__ = ["LMLSettings", "correct", "sample_lml", "wrap_sampler"]

@@ -11,6 +11,7 @@ from .presets import LMLPreset, LMLSavePreset
 from .sampler import LMLSampler
 from .sweep import LMLSweep
 from .tune import LMLTune
+from .wrap import LMLWrapSampler
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,17 @@ class LMLExtension(ComfyExtension):
             log.warning("LML Sampler: %s", warning)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LMLSampler, LMLKSampler, LMLKSamplerAdvanced, LMLPreset, LMLSavePreset, LMLSweep, LMLTune, LMLDemoModel]
+        return [
+            LMLSampler,
+            LMLKSampler,
+            LMLKSamplerAdvanced,
+            LMLWrapSampler,
+            LMLPreset,
+            LMLSavePreset,
+            LMLSweep,
+            LMLTune,
+            LMLDemoModel,
+        ]
 
 
 async def comfy_entrypoint() -> ComfyExtension:

@@ -14,6 +14,8 @@ from node_definitions import node_ids
 FULL = os.environ.get("LML_TESTS") == "full"
 EXAMPLES = 10_000 if FULL else 25
 SECONDS = 120
+QUICK = {"LMLTune": {"evaluations": 4, "seeds": 1, "reference_steps": 10}}
+"""Usual values in place of defaults that would take minutes."""
 CLEAR_ERRORS = ("ValueError", "FloatingPointError")
 WRONG_TYPES = [None, "", "nan", "inf", "-inf", "1e400", "seven", True, [], {}, ["nowhere", 0], "0x10"]
 PATHS = [
@@ -83,6 +85,8 @@ def test_all_nodes_are_fuzzed(info: Info) -> None:
 @pytest.mark.parametrize("node", node_ids())
 def test_any_input_gives_a_picture_or_a_clear_error(server: Client, info: Info, node: str) -> None:
     widgets = {name: entry for name, entry in inputs_of(info, node).items() if entry[0] in WIDGETS}
+    for name, value in QUICK.get(node, {}).items():
+        widgets[name][1]["default"] = value
     made = 0
 
     @settings(

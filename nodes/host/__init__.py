@@ -1,5 +1,6 @@
 """The only package that knows ComfyUI's internals: its samplers, its schedules, its model classes."""
 
+import copy
 import dataclasses
 import inspect
 from pathlib import Path
@@ -30,6 +31,9 @@ from . import families
 from . import fingerprint as fingerprint
 from . import running as running
 
+MOST_SCHEDULE_STEPS = 100_000
+"""Steps of a whole schedule, of which `denoise` takes the last ones; ComfyUI itself would try any number."""
+
 
 def sample_lml(
     model: Any,
@@ -43,11 +47,9 @@ def sample_lml(
 ) -> Tensor:
     """`lml_sampler.sample_lml` as ComfyUI calls its samplers: the parametrization is read from the model."""
     model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
-    if settings.scheme != "ddim":
+    if settings.scheme in ("dpmsolver", "dpmsolver++"):
         # As ComfyUI's own multistep samplers do, so that the history reaches back to a finite half-logSNR.
         sigmas = k_diffusion_sampling.offset_first_sigma_for_snr(sigmas, model_sampling)
-    # ComfyUI's image to image flow models are CONST with the sigmas of SD.
-    flow = isinstance(model_sampling, comfy.model_sampling.CONST) and float(model_sampling.sigma_max) <= 1
     if settings.stochastic:
         noise_scale = getattr(model_sampling, "noise_scale", 1.0)
         settings = dataclasses.replace(settings, s_noise=settings.s_noise * noise_scale)
@@ -59,7 +61,7 @@ def sample_lml(
         callback=callback,
         disable=disable,
         settings=settings,
-        parametrization="flow" if flow else "ve",
+        parametrization="flow" if families.is_flow_sampling(model_sampling) else "ve",
         noise_sampler=noise_sampler,
     )
 
@@ -107,6 +109,31 @@ def sampler_names() -> list[str]:
     return comfy.samplers.SAMPLER_NAMES
 
 
+def wrapped_sampler(inner: Any, settings: core.LMLSettings) -> comfy.samplers.KSAMPLER:
+    """A SAMPLER like `inner`, every model call of which is corrected; `inner` stays as it is.
+
+    Raises:
+        ValueError: `inner` brings its own way to call the model.
+    """
+    if not isinstance(inner, comfy.samplers.KSAMPLER):
+        raise ValueError(
+            f"sampler is a {type(inner).__name__}, which calls the model in a way of its own. LML wraps every sampler "
+            "of KSamplerSelect and of the nodes in model/sampling/samplers that make one of the same kind: use one."
+        )
+    ve = core.wrap_sampler(inner.sampler_function, settings, "ve")
+    flow = core.wrap_sampler(inner.sampler_function, settings, "flow")
+
+    def sample(model: Any, x: Tensor, sigmas: Tensor, *args: Any, **options: Any) -> Tensor:
+        model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
+        chosen = flow if families.is_flow_sampling(model_sampling) else ve
+        return chosen(model, x, sigmas, *args, **options)
+
+    sample.__name__ = ve.__name__
+    wrapped = copy.copy(inner)
+    wrapped.sampler_function = sample
+    return wrapped
+
+
 def add_to_sampler_list(name: str) -> bool:
     """Append a sampler to ComfyUI's list; False, and nothing changed, if another has the name."""
     function = f"sample_{name}"
@@ -134,10 +161,15 @@ def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampl
     A few built-in samplers have schedules of their own: `sampler_name`.
 
     Raises:
-        ValueError: `steps` is below 1.
+        ValueError: `steps` is below 1, or `denoise` so small that the whole schedule would have too many steps.
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}; it must be 1 or more. 8 is a good start.")
+    if denoise > 0 and steps / denoise > MOST_SCHEDULE_STEPS:
+        raise ValueError(
+            f"denoise is {denoise}; with {steps} steps it must be 0 or at least {steps / MOST_SCHEDULE_STEPS:g}: the "
+            "schedule of a whole run is made first. 0 leaves the latent as it is."
+        )
     return comfy.samplers.KSampler(
         model, steps=steps, device=model.load_device, sampler=sampler_name, scheduler=scheduler, denoise=denoise
     ).sigmas
