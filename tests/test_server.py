@@ -77,12 +77,14 @@ def test_the_sampler_lists_have_one_more_entry_at_the_end(server: Client) -> Non
         assert options.count("lml") == 1 and options[-1] == "lml" and options[0] == "euler"
 
 
-def test_the_workflow_is_offered_as_a_template(server: Client) -> None:
+def test_the_workflows_are_offered_as_templates(server: Client) -> None:
+    names = {path.stem for path in (ROOT / "workflows").glob("*.json")}
     offered = requests.get(f"{server.url}/workflow_templates", timeout=10).json()
-    assert "LML_Demo" in offered["lml-sampler"]
-    for ending in ("json", "jpg"):
-        file = requests.get(f"{server.url}/api/workflow_templates/lml-sampler/LML_Demo.{ending}", timeout=10)
-        assert file.ok and len(file.content) > 1000
+    assert set(offered["lml-sampler"]) == names and "LML_Demo" in names
+    for name in names:
+        for ending in ("json", "jpg"):
+            file = requests.get(f"{server.url}/api/workflow_templates/lml-sampler/{name}.{ending}", timeout=10)
+            assert file.ok and len(file.content) > 1000, f"{name}.{ending}"
 
 
 def test_the_shipped_workflow_makes_pictures(server: Client, workflow: dict[str, Any]) -> None:

@@ -7,8 +7,10 @@ import struct
 import time
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import av
 import requests
 import websocket
 from comfy_cli.workflow_to_api import convert_ui_to_api
@@ -31,7 +33,7 @@ class Result:
     outputs: dict[str, Any]
     """By node id, as in ComfyUI's history."""
     images: dict[str, list[Image.Image]]
-    """Saved or previewed images by node id."""
+    """Saved or previewed images by node id, and the frames of videos."""
     latents: dict[str, Tensor] = field(default_factory=dict)
     """Saved latents by node id."""
     progress: list[tuple[str, int, int]] = field(default_factory=list)
@@ -45,10 +47,12 @@ class Result:
 class Client:
     """Talks to one server."""
 
-    def __init__(self, address: str, pid: int | None = None) -> None:
+    def __init__(self, address: str, pid: int | None = None, folder: Path | None = None) -> None:
         self.address = address
         self.pid = pid
         """Process id of the server, if it is one of ours."""
+        self.folder = folder
+        """Base folder of the server, if it is one of ours."""
         self.url = f"http://{address}"
         self.id = uuid.uuid4().hex
 
@@ -101,7 +105,7 @@ class Client:
             socket.close()
         result.outputs = self._history(prompt_id, timeout)["outputs"]
         for node, output in result.outputs.items():
-            result.images[node] = [self._image(entry) for entry in output.get("images", ())]
+            result.images[node] = [image for entry in output.get("images", ()) for image in self._images(entry)]
             for entry in output.get("latents", ()):
                 result.latents[node] = load(self._get("/view", params=entry).content)["latent_tensor"]
         return result
@@ -141,8 +145,12 @@ class Client:
             time.sleep(0.02)
         raise TimeoutError(f"no history of {prompt_id}")
 
-    def _image(self, entry: dict[str, str]) -> Image.Image:
-        return Image.open(io.BytesIO(self._get("/view", params=entry).content)).convert("RGB")
+    def _images(self, entry: dict[str, str]) -> list[Image.Image]:
+        data = io.BytesIO(self._get("/view", params=entry).content)
+        if entry["filename"].endswith(".mp4"):
+            with av.open(data) as video:
+                return [frame.to_image() for frame in video.decode(video=0)]
+        return [Image.open(data).convert("RGB")]
 
     def _get(self, path: str, **options: Any) -> requests.Response:
         return self._checked(requests.get(self.url + path, timeout=60, **options))

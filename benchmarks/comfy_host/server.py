@@ -64,7 +64,7 @@ def comfyui(
     try:
         address = f"127.0.0.1:{port}"
         _wait(process, address, log)
-        yield Client(address, process.pid)
+        yield Client(address, process.pid, folder)
     finally:
         process.terminate()
         try:

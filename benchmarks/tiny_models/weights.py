@@ -1,0 +1,94 @@
+"""Values for the tensors of a layout: random where it costs nothing, by hand where a picture depends on it."""
+
+import json
+import zlib
+
+import torch
+from torch import Tensor
+
+from .layouts import Layout
+from .sparse_file import Entry, dense
+
+FILLED = 2**15  # values of a tensor that are not zero
+TOKENS = 4096  # embeddings that differ: vocabularies begin with what is frequent
+EMBEDDINGS = ("token_embedding.weight", "shared.weight")
+SPREAD = 0.2  # of the brightness, for a latent of unit variance
+QUANTISED = "comfy_quant"
+
+
+def random(layout: Layout, dtype: torch.dtype = torch.float16) -> dict[str, Entry]:
+    """Weights of the usual size; norms and scales are one, biases zero. Each depends on its name alone."""
+    return {name: Entry(shape, dtype, _values(name, shape)) for name, shape in layout.items()}
+
+
+def _values(name: str, shape: tuple[int, ...]) -> Tensor:
+    count = torch.Size(shape).numel()
+    if len(shape) < 2 or name.endswith("gamma"):
+        return torch.zeros(1) if name.endswith("bias") or not shape else torch.ones(count)
+    filled, scale = FILLED, torch.Size(shape[1:]).numel() ** -0.5
+    if name.endswith(EMBEDDINGS):
+        filled, scale = TOKENS * shape[1], 1.0
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    return torch.randn(min(filled, count), generator=generator) * scale
+
+
+def quantised(layout: Layout, prefix: str) -> dict[str, Entry]:
+    """A T5 as a quantised file: then its layers take their shapes from the file."""
+    entries = random(layout)
+    name = f"{prefix}shared"
+    entries[f"{name}.weight"] = entries[f"{name}.weight"]._replace(dtype=torch.float8_e4m3fn)
+    entries[f"{name}.weight_scale"] = dense(torch.ones(()))
+    mark = json.dumps({"format": "float8_e4m3fn"}).encode()
+    entries[f"{name}.{QUANTISED}"] = dense(torch.frombuffer(bytearray(mark), dtype=torch.uint8))
+    return entries
+
+
+def unet(layout: Layout, prefix: str) -> dict[str, Entry]:
+    """A noise prediction of which most is the noisy latent itself, so that guidance cannot make it explode.
+
+    The latent goes with both signs through the first convolution and the last skip connection into one group of the
+    last norm: silu(a) - silu(-a) = a.
+    """
+    entries = random(layout)
+    width = layout[f"{prefix}input_blocks.0.0.weight"][0]
+    last = max(int(name[len(f"{prefix}output_blocks.") :].split(".")[0]) for name in layout if "output_blocks" in name)
+    first, skip, out = (torch.zeros(layout[prefix + name]) for name in _skip_path(last))
+    for channel in range(4):
+        for k, sign in enumerate((1, -1)):
+            first[2 * channel + k, channel, 1, 1] = sign
+            skip[2 * channel + k, skip.shape[1] - width + 2 * channel + k] = 1
+            out[channel, 2 * channel + k, 1, 1] = sign * 0.85
+    group = width // 32
+    out[:, group:] = 0.05 * entries[f"{prefix}out.2.weight"].values.view_as(out)[:, group:]
+    generator = torch.Generator().manual_seed(1)
+    skip[group:, : skip.shape[1] - width] = torch.randn(
+        width - group, skip.shape[1] - width, 1, 1, generator=generator
+    ) * (width**-0.5)
+    for name, value in zip(_skip_path(last), (first, skip, out), strict=True):
+        entries[prefix + name] = dense(value.half())
+    return entries
+
+
+def _skip_path(last: int) -> tuple[str, str, str]:
+    return "input_blocks.0.0.weight", f"output_blocks.{last}.0.skip_connection.weight", "out.2.weight"
+
+
+def taesd(layout: Layout, prefix: str, scale: float, shift: float) -> dict[str, Entry]:
+    """An autoencoder that shows the first three channels of a latent, and keeps a picture at an eighth of its size.
+
+    Args:
+        scale, shift: of the latent format: what the network sees is `(latent - shift) * scale`.
+    """
+    entries = {}
+    for name, shape in layout.items():
+        weight = torch.zeros(shape)
+        if len(shape) == 4 and ".conv." not in name:
+            for channel in range(3):
+                weight[channel, channel, 1, 1] = 1
+        entries[name] = weight
+    for name, value in ((f"{prefix}taesd_decoder.1", SPREAD), (f"{prefix}taesd_encoder.14", 1 / SPREAD)):
+        entries[f"{name}.weight"] *= value
+        entries[f"{name}.bias"][:3] = 0.5 if "decoder" in name else -0.5 / SPREAD
+    entries[f"{prefix}vae_scale"] += scale
+    entries[f"{prefix}vae_shift"] += shift
+    return {name: dense(value.half()) for name, value in entries.items()}

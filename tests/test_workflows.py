@@ -1,0 +1,249 @@
+"""The shipped workflow files: against the current nodes, and run in the real ComfyUI on tiny checkpoints.
+
+The checkpoints have the architectures and names of the public files (`benchmarks/tiny_models`). The workflows of the
+largest text encoders run with `make test-full`.
+"""
+
+import copy
+import dataclasses
+import itertools
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from comfy_host.client import Client, PromptError, Result
+from comfy_host.prompts import inputs_of
+from demo import find
+from PIL import Image
+from tiny_models import standard_files
+
+from lml_sampler.sampler import DEFAULT_SETTINGS
+
+FULL = os.environ.get("LML_TESTS") == "full"
+ROOT = Path(__file__).parents[1]
+FILES = {path.stem: path for path in sorted((ROOT / "workflows").glob("*.json"))}
+HEAVY = (
+    "LML_FLUX_Schnell_4_Steps",
+    "LML_SD35_Medium_Text_to_Image",
+    "LML_SDXL_Base_and_Refiner",
+    "LML_Wan21_Text_to_Video",
+)
+RUN = [name for name in FILES if FULL or name not in HEAVY]
+WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3")
+NOTES = ("MarkdownNote",)
+TITLE_HEIGHT = 30
+
+SMALLER = {"length": 5, "evaluations": 8, "reference_steps": 20, "cell_size": 64, "row_values": "4, 6"}
+"""Values for the runs here, by input; sizes are an eighth."""
+SIZES = {
+    "LML_Demo": {(256, 256)},
+    "LML_SD15_Hires_Fix": {(64, 64), (96, 96)},
+    "LML_SDXL_Base_and_Refiner": {(128, 128)},
+    "LML_SD35_Medium_Text_to_Image": {(128, 128)},
+    "LML_FLUX_Dev_Text_to_Image": {(128, 128)},
+    "LML_FLUX_Schnell_4_Steps": {(128, 128)},
+    "LML_Wan21_Text_to_Video": {(96, 32)},
+}
+"""Of the pictures of a run; 64 x 64 if not named."""
+CUSTOM = {key: value for key, value in dataclasses.asdict(DEFAULT_SETTINGS).items() if key != "strength"}
+"""The defaults of what the preset custom alone reads."""
+SAMPLERS = ("KSampler", "LMLKSampler", "LMLKSamplerAdvanced", "LMLSweep", "SamplerCustom", "SamplerCustomAdvanced")
+DRAWN = ("LMLSweep", "LMLTune")
+"""Nodes that draw sheets and plots, of a size of their own."""
+
+
+@pytest.fixture(scope="module")
+def host(server: Client, pack: ModuleType) -> Iterator[Client]:
+    """The server, with the tiny checkpoints in its folder of models and a picture among its inputs."""
+    assert server.folder
+    standard_files.write(server.folder / "models")
+    y, x = np.mgrid[:96, :96] / 96
+    picture = np.stack([x, y, 1 - x], axis=-1) * (np.hypot(x - 0.5, y - 0.5) < 0.35)[..., None]
+    server.upload("example.png", Image.fromarray((picture * 255).astype(np.uint8)))
+    yield server
+    requests.post(f"{server.url}/free", json={"free_memory": True, "unload_models": True}, timeout=10)
+
+
+@pytest.fixture(scope="module")
+def definitions(host: Client) -> dict[str, Any]:
+    """The definitions of all nodes, with the checkpoints among the choices."""
+    return host.object_info()
+
+
+def load(name: str) -> dict[str, Any]:
+    return json.loads(FILES[name].read_text())
+
+
+def smaller(prompt: dict[str, Any]) -> dict[str, Any]:
+    """A workflow in API form at an eighth of its size."""
+    prompt = copy.deepcopy(prompt)
+    for node in prompt.values():
+        inputs = node["inputs"]
+        for name in inputs:
+            if name in ("width", "height"):
+                inputs[name] = max(inputs[name] // 256 * 32, 32)
+            elif name in ("x", "y"):
+                inputs[name] //= 8
+            elif name in SMALLER:
+                inputs[name] = SMALLER[name]
+    return prompt
+
+
+def sockets(definition: dict[str, Any]) -> dict[str, str]:
+    """Types of the inputs that are not widgets, by name."""
+    return {name: kind for name, (kind, _, _) in definition.items() if kind not in WIDGETS}
+
+
+def widgets(definition: dict[str, Any], values: list[Any]) -> dict[str, Any]:
+    """The saved values of a node by the names of its widgets, read in their order as the page does."""
+    rest = iter(values)
+    result = {}
+    for name, (kind, options, _) in definition.items():
+        if kind in WIDGETS:
+            result[name] = next(rest)
+            if options.get("control_after_generate"):
+                assert next(rest) in ("fixed", "randomize", "increment", "decrement")
+            if options.get("image_upload"):
+                assert next(rest) == "image"
+    assert not list(rest), "more values than widgets"
+    return result
+
+
+def check_value(value: Any, kind: str, options: dict[str, Any]) -> None:
+    if kind in ("INT", "FLOAT"):
+        assert isinstance(value, int if kind == "INT" else int | float) and not isinstance(value, bool)
+        assert options.get("min", value) <= value <= options.get("max", value)
+    elif kind == "STRING":
+        assert isinstance(value, str)
+    elif kind == "BOOLEAN":
+        assert isinstance(value, bool)
+    else:
+        choices = options["options"]
+        assert value in [choice["key"] if isinstance(choice, dict) else choice for choice in choices]
+
+
+def overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(
+        one["pos"][axis] - top < other["pos"][axis] + other["size"][axis]
+        and other["pos"][axis] - top < one["pos"][axis] + one["size"][axis]
+        for axis, top in ((0, 0), (1, TITLE_HEIGHT))
+    )
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_form_of_a_file(name: str) -> None:
+    workflow = load(name)
+    assert workflow["version"] == 0.4 and str(uuid.UUID(workflow["id"])) == workflow["id"]
+    assert " " not in name, "an address opens a template only if its name has no spaces"
+    with Image.open(FILES[name].with_suffix(".jpg")) as thumbnail:
+        assert thumbnail.format == "JPEG" and thumbnail.width == thumbnail.height >= 256
+    nodes = workflow["nodes"]
+    assert any(node["type"] in NOTES for node in nodes)
+    ids = [node["id"] for node in nodes]
+    assert len(set(ids)) == len(ids) and max(ids) == workflow["last_node_id"]
+    touching = [(a["type"], b["type"]) for a, b in itertools.combinations(nodes, 2) if overlap(a, b)]
+    assert not touching
+    for node in nodes:
+        if node["type"] not in NOTES:
+            ours = node["type"].startswith("LML")
+            properties = node["properties"]
+            assert properties["cnr_id"] == ("lml-sampler" if ours else "comfy-core") and properties["ver"]
+            assert properties["Node name for S&R"] == node["type"]
+
+
+def test_every_file_has_an_id_of_its_own() -> None:
+    assert len({load(name)["id"] for name in FILES}) == len(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_fits_the_nodes(definitions: dict[str, Any], name: str) -> None:
+    workflow = load(name)
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    for node in nodes.values():
+        if node["type"] in NOTES:
+            continue
+        definition = inputs_of(definitions, node["type"])
+        named = {entry["name"]: entry for entry in node["inputs"]}
+        for socket, kind in sockets(definition).items():
+            optional = definition[socket][2]
+            assert named[socket]["type"] == kind and (optional or named[socket]["link"]), f"{node['type']}.{socket}"
+        values = widgets(definition, node["widgets_values"])
+        for widget, value in values.items():
+            check_value(value, *definition[widget][:2])
+        outputs = [output["type"] for output in node["outputs"]]
+        assert outputs == definitions[node["type"]]["output"][: len(outputs)]  # the host may append outputs
+        if values.get("preset", "custom") != "custom":
+            unused = {key: value for key, value in values.items() if key in CUSTOM}
+            assert unused == {key: CUSTOM[key] for key in unused}, "the preset does not use these"
+    for link, source, output, target, place, kind in workflow["links"]:
+        assert link in nodes[source]["outputs"][output]["links"]
+        assert nodes[target]["inputs"][place]["link"] == link
+        assert kind in (nodes[source]["outputs"][output]["type"], "*")
+        assert nodes[target]["inputs"][place]["type"] in (kind, "*")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_page_can_offer_the_models(definitions: dict[str, Any], name: str) -> None:
+    known = {tuple(path.rsplit("/", 1)) for path in standard_files.FILES}
+    for node in load(name)["nodes"]:
+        models = node["properties"].get("models", [])
+        files = [value for value in node["widgets_values"] if str(value).endswith(".safetensors")]
+        assert [model["name"] for model in models] == files
+        for model in models:
+            assert (model["directory"], model["name"]) in known
+            assert model["url"].startswith("https://huggingface.co/")
+            assert "/resolve/" in model["url"] and model["url"].endswith("/" + model["name"])
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_workflow_makes_pictures(host: Client, name: str) -> None:
+    assert host.folder
+    log = host.folder / "comfyui.log"
+    before = len(log.read_text())
+    prompt = smaller(host.to_api(load(name)))
+    result = host.run(prompt, timeout=600)
+    assert "invalid value" not in log.read_text()[before:], "a picture was not finite"
+    check_pictures(name, prompt, result)
+    ends = {node: (value, total) for node, value, total in result.progress}
+    samplers = [node for node, value in prompt.items() if value["class_type"] in SAMPLERS]
+    assert samplers and all(ends[node][0] == ends[node][1] for node in samplers)
+    assert result.previews
+
+
+def check_pictures(name: str, prompt: dict[str, Any], result: Result) -> None:
+    saving = [node for node, value in prompt.items() if value["class_type"].startswith(("Save", "PreviewImage"))]
+    assert saving
+    sizes = set()
+    for node in saving:
+        assert result.images[node]
+        source = next(value[0] for value in prompt[node]["inputs"].values() if isinstance(value, list))
+        for image in result.images[node]:
+            assert np.asarray(image).std() > 5, "one color"
+            if prompt[source]["class_type"] not in DRAWN:
+                sizes.add(image.size)
+    drawn = any(value["class_type"] == "LMLSweep" for value in prompt.values())
+    assert sizes == (set() if drawn else SIZES.get(name, {(64, 64)}))
+
+
+def test_a_newer_pack_is_named(host: Client) -> None:
+    prompt = smaller(host.to_api(load("LML_SD15_Text_to_Image")))
+    sampler = find(prompt, "LMLKSampler")
+    unknown = copy.deepcopy(prompt)
+    unknown[sampler]["class_type"] = "LMLOfTomorrow"
+    with pytest.raises(PromptError, match="LMLOfTomorrow"):
+        host.run(unknown)
+    missing = copy.deepcopy(prompt)
+    del missing[sampler]["inputs"]["strength"]
+    with pytest.raises(PromptError, match=r"Required input is missing.*strength.*LMLKSampler"):
+        host.run(missing)
+    removed = copy.deepcopy(prompt)
+    removed[sampler]["inputs"]["scheme"] = "ddim2"
+    with pytest.raises(PromptError, match=r"scheme: 'ddim2' not in .*'ddim'.*LMLKSampler"):
+        host.run(removed)
