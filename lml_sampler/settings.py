@@ -29,7 +29,7 @@ class LMLSettings:
             `velocity`, the `increment` that the scheme adds to its linear term (the released DPM-Solver), or only
             the `direction` of ddim: the noise put back at the next level, not the one taken out (the released DDIM).
         damping_mode: the unit of `damping`: `relative` (of |u|^2), `adaptive` (relative, and more where the path
-            turns) or `absolute` (the paper's).
+            turns) or `absolute` (the paper's; not with the scheme `auto`).
         strength: divides lambda: 1 is neutral, more corrects more, 0 is the plain scheme, bit for bit.
         damping: lambda > 0. Large values leave the plain scheme.
         kappa: kappa in [0, 1]. 0 is the plain scheme, bit for bit. For small kappa only `kappa / lambda` matters. In
@@ -97,6 +97,11 @@ class LMLSettings:
             raise ValueError(
                 f"target is 'direction', which only the scheme ddim has, but scheme is {self.scheme!r}. "
                 "Choose target score or increment."
+            )
+        if self.scheme == "auto" and self.damping_mode == "absolute":
+            raise ValueError(
+                "damping_mode is 'absolute', but the gain of the scheme auto is in units of what the schedule asks for. "
+                "Set damping_mode to adaptive or relative, or scheme to ddim, dpmsolver or dpmsolver++."
             )
         if self.arithmetic != "exact" and self.damping_mode != "absolute":
             raise ValueError(

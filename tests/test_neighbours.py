@@ -35,7 +35,7 @@ def look():
         model, positive, negative, latent, _ = loaded["LMLDemoModel"].execute("eps", "star", "blue", 1).result
         linked = {"model": model, "positive": positive, "negative": negative, "latent_image": latent}
         schema = loaded["LMLKSampler"].define_schema()
-        values = {entry.id: entry.default for entry in schema.inputs if entry.id not in linked}
+        values = {entry.id: entry.default for entry in schema.inputs if entry.id not in linked and not entry.optional}
         own = loaded["LMLKSampler"].execute(**linked, **(values | {"steps": 4})).result[0]["samples"]
         arguments = "normal", positive, negative, latent
         entry, euler = (

@@ -146,7 +146,9 @@ def test_the_released_arithmetic_is_one_setting_away() -> None:
     x = 4 * torch.randn(1, 256, generator=torch.Generator().manual_seed(0))
 
     def run(arithmetic: str, damping: float, kappa: float) -> Tensor:
-        settings = LMLSettings(damping_mode="absolute", arithmetic=arithmetic, damping=damping, kappa=kappa)
+        settings = LMLSettings(
+            scheme="ddim", damping_mode="absolute", arithmetic=arithmetic, damping=damping, kappa=kappa
+        )
         return sample_lml(lambda x, sigma: torch.sin(x), x, sigmas, disable=True, settings=settings)
 
     torch.testing.assert_close(run("released_float32", 100.0, 0.3), run("exact", 100.0, 0.3), atol=1e-4, rtol=1e-4)

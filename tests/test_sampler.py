@@ -248,6 +248,7 @@ def test_noise_comes_from_the_caller_and_not_from_the_global_generator() -> None
         ({"order": 4, "scheme": "dpmsolver"}, "order is 4; it must be 1, 2 or 3"),
         ({"order": 2}, "order is 2, but the scheme auto is of order 1. Set order to 1, or scheme to"),
         ({"order": 2, "scheme": "ddim"}, "order is 2, but the scheme ddim is of order 1. Set order to 1, or scheme to"),
+        ({"damping_mode": "absolute"}, "damping_mode is 'absolute', but the gain of the scheme auto"),
         ({"target": "increment"}, "target is 'increment' and arithmetic 'exact', but the scheme auto corrects the"),
         ({"scheme": "euler"}, "scheme is 'euler'; choose one of auto, ddim, dpmsolver, dpmsolver"),
         ({"solver_type": "rk"}, "solver_type is 'rk'; choose one of midpoint, heun"),

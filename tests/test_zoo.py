@@ -81,8 +81,9 @@ def run(pack: ModuleType, model: Model, latent: dict[str, Any], cfg: float = 3.0
     negative = [[torch.zeros(1, 2, 4), {}]]
     node = pack.nodes.ksampler.LMLKSampler
     linked = {"model": patcher, "positive": positive, "negative": negative, "latent_image": latent}
-    values = {entry.id: entry.default for entry in node.define_schema().inputs if entry.id not in linked}
-    chosen = values | {"seed": 1, "steps": STEPS, "cfg": cfg} | options
+    widgets = [entry for entry in node.define_schema().inputs if entry.id not in linked and not entry.optional]
+    values = {entry.id: entry.default for entry in widgets}
+    chosen = values | {"seed": 1, "steps": STEPS, "cfg": cfg, "preset": "custom"} | options
     return node.execute(**linked, **chosen).result[0]["samples"]
 
 
@@ -253,7 +254,7 @@ class NoDoubles(TorchDispatchMode):
         LMLSettings(),
         LMLSettings(scheme="dpmsolver++", order=3),
         LMLSettings(scheme="dpmsolver", order=2, target="increment", damping_mode="relative"),
-        LMLSettings(damping_mode="absolute", eta=1.0),
+        LMLSettings(scheme="ddim", damping_mode="absolute", kappa=1e-5, eta=1.0),
     ],
     ids=str,
 )
