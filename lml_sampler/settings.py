@@ -100,8 +100,8 @@ class LMLSettings:
             )
         if self.scheme == "auto" and self.damping_mode == "absolute":
             raise ValueError(
-                "damping_mode is 'absolute', but the gain of the scheme auto is in units of what the schedule asks for. "
-                "Set damping_mode to adaptive or relative, or scheme to ddim, dpmsolver or dpmsolver++."
+                "damping_mode is 'absolute', but the gain of the scheme auto is in units of what the schedule asks "
+                "for. Set damping_mode to adaptive or relative, or scheme to ddim, dpmsolver or dpmsolver++."
             )
         if self.arithmetic != "exact" and self.damping_mode != "absolute":
             raise ValueError(
