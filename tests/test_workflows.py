@@ -232,7 +232,7 @@ def check_pictures(name: str, prompt: dict[str, Any], result: Result) -> None:
     assert sizes == (set() if drawn else SIZES.get(name, {(64, 64)}))
 
 
-def test_a_newer_pack_is_named(host: Client) -> None:
+def test_what_does_not_fit_is_named(host: Client) -> None:
     prompt = smaller(host.to_api(load("LML_SD15_Text_to_Image")))
     sampler = find(prompt, "LMLKSampler")
     unknown = copy.deepcopy(prompt)
