@@ -24,6 +24,7 @@ NODES = (
     "LMLSweep",
     "LMLTune",
     "LMLReport",
+    "LMLStrengthCurve",
     "LMLDemoModel",
 )
 
