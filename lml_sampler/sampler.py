@@ -125,7 +125,7 @@ def sample_lml(
         down, noise_level = split_level(here, target, settings, parametrization)
         order = min(settings.order, steps - i) if settings.lower_order_final else settings.order
         step = Step(here, down, order, settings.corrects(i, steps), weight, parametrization, recorder)
-        x, memory = advance(x, denoised, step, memory, settings)
+        x, memory = advance(x, denoised, step, memory, settings.at(i, steps))
         if noise_level > 0 and noise_sampler is not None:
             noise = noise_sampler(sigmas[i], sigmas[i + 1])
             x = x * (target.alpha / down.alpha) + noise * (noise_level * settings.s_noise)

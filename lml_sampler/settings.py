@@ -1,7 +1,8 @@
 """The settings of one run, checked when they are made."""
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from .correction import check_damping, check_kappa
@@ -44,6 +45,8 @@ class LMLSettings:
         renoise: take every step down to sigma 0 and add fresh noise of the next level (the released stochastic flow
             sampling); in place of `eta`.
         s_noise: factor on that noise.
+        strength_curve: points (share of the steps, factor on strength), by rising shares in [0, 1]; linear between
+            them, constant outside; where it is 0 the plain scheme steps. None: 1 throughout.
 
     Raises:
         ValueError: names the field, its value, the range and the remedy.
@@ -67,6 +70,7 @@ class LMLSettings:
     eta: float = 0.0
     renoise: bool = False
     s_noise: float = 1.0
+    strength_curve: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         _check_choice("scheme", self.scheme, Scheme)
@@ -119,6 +123,7 @@ class LMLSettings:
             raise ValueError(f"eta is {self.eta} and renoise is on; set eta to 0: renoising leaves no noise to add to.")
         if not (math.isfinite(self.s_noise) and self.s_noise >= 0):
             raise ValueError(f"s_noise is {self.s_noise}; it must be a finite number from 0 up. 1 is neutral.")
+        _check_curve(self.strength_curve)
 
     @property
     def stochastic(self) -> bool:
@@ -132,7 +137,35 @@ class LMLSettings:
 
     def corrects(self, step: int, steps: int) -> bool:
         """Whether step number `step` (from 0) of `steps` is corrected."""
-        return not self.neutral and self.start_percent <= step / steps < self.end_percent
+        inside = self.start_percent <= step / steps < self.end_percent
+        return not self.neutral and inside and self.strength_factor(step, steps) > 0
+
+    def strength_factor(self, step: int, steps: int) -> float:
+        """The value of the strength curve at step number `step` (from 0) of `steps`."""
+        share, points = step / steps, self.strength_curve
+        if not points or share <= points[0][0]:
+            return points[0][1] if points else 1.0
+        for (left, low), (right, high) in itertools.pairwise(points):
+            if share <= right:
+                return low + (high - low) * (share - left) / (right - left)
+        return points[-1][1]
+
+    def at(self, step: int, steps: int) -> "LMLSettings":
+        """The settings of one step: the strength curve is in the strength. A step of factor 0 is not corrected."""
+        factor = self.strength_factor(step, steps)
+        return self if factor in (0, 1) else replace(self, strength=self.strength * factor)
+
+
+def _check_curve(points: Any) -> None:
+    remedy = "Give pairs (share of the steps, factor), or nothing for a constant strength."
+    try:
+        shares, factors = [float(share) for share, _ in points], [float(factor) for _, factor in points]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"strength_curve is {points!r}, which is no list of points. {remedy}") from error
+    if any(not 0 <= share <= 1 for share in shares) or any(a >= b for a, b in itertools.pairwise(shares)):
+        raise ValueError(f"strength_curve has the shares {shares}; they must rise within [0, 1]. {remedy}")
+    if any(not (math.isfinite(factor) and factor >= 0) for factor in factors):
+        raise ValueError(f"strength_curve has the factors {factors}; they must be finite and from 0 up. {remedy}")
 
 
 def _check_choice(name: str, value: object, choices: Any) -> None:

@@ -10,6 +10,7 @@ from .ksampler import LMLKSampler, LMLKSamplerAdvanced
 from .presets import LMLPreset, LMLSavePreset
 from .report import LMLReport
 from .sampler import LMLSampler
+from .strength_curve import LMLStrengthCurve
 from .sweep import LMLSweep
 from .tune import LMLTune
 from .wrap import LMLWrapSampler
@@ -34,6 +35,7 @@ class LMLExtension(ComfyExtension):
             LMLTune,
             LMLReport,
             LMLDemoModel,
+            *([LMLStrengthCurve] if hasattr(io, "Curve") else []),  # older ComfyUI has no curve widget
         ]
 
 

@@ -122,8 +122,10 @@ def _checked(key: str, value: Any, defaults: dict[str, Any]) -> Any:
     wanted = type(defaults[key])
     if wanted is float and type(value) is int:
         return float(value)
+    if wanted is tuple and type(value) is list:
+        return tuple(tuple(point) if type(point) is list else point for point in value)
     if type(value) is not wanted:
-        kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(wanted, "a text")
+        kind = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a list"}.get(wanted, "a text")
         raise ValueError(f"the field settings.{key} is {value!r}, which is not {kind}")
     return value
 
@@ -170,11 +172,15 @@ def describe(settings: LMLSettings) -> str:
     """What of the settings differs from the defaults, in words."""
     defaults = dataclasses.asdict(LMLSettings())
     changed = [
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in dataclasses.asdict(settings).items()
-        if value != defaults[name]
+        f"{name} {_in_words(value)}" for name, value in dataclasses.asdict(settings).items() if value != defaults[name]
     ]
     return f"Other than the defaults: {', '.join(changed)}." if changed else "All settings are the defaults."
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"of {len(value)} points"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -25,6 +25,7 @@ NODES = (
     "LMLSweep",
     "LMLTune",
     "LMLReport",
+    "LMLStrengthCurve",
     "LMLDemoModel",
 )
 
