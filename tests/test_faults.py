@@ -11,7 +11,7 @@ from torch import Tensor
 
 STEPS = 4
 SAMPLERS = ("LMLKSampler", "LMLKSamplerAdvanced", "LMLSampler", "LMLWrapSampler")
-OF_THEIR_OWN = {"LMLPreset", "LMLSweep", "LMLTune"}
+OF_THEIR_OWN = {"LMLPreset", "LMLReport", "LMLSweep", "LMLTune"}
 """Nodes that sample nothing, or whose runs fail one by one: see their own tests."""
 
 
