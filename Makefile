@@ -4,13 +4,25 @@ BIN := .venv/bin
 # One thread per process unless told otherwise: more threads than free cores make a step several times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup test lint demo demo-model bench-arithmetic bench-step-cost
+.PHONY: setup test test-full test-hosts lint node-definitions demo demo-model bench-arithmetic bench-step-cost bench-quality
 
 setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
 
 test: lint
-	$(BIN)/pytest tests $(ARGS)
+	$(BIN)/pytest tests -n 2 --dist loadfile $(ARGS)
+
+# The same, with 10,000 fuzzing examples a node and 200 queued prompts (about an hour).
+test-full: lint
+	LML_TESTS=full $(BIN)/pytest tests -n 2 --dist loadfile $(ARGS)
+
+# The host part of the suite in every supported ComfyUI, or in those of HOSTS="0.16.3 0.30.0".
+test-hosts:
+	$(PYTHON) benchmarks/host_matrix.py $(HOSTS)
+
+# Take the snapshot of the node definitions that the tests compare with.
+node-definitions: setup
+	$(BIN)/python benchmarks/node_definitions.py
 
 lint: setup
 	$(BIN)/ruff check .
@@ -32,3 +44,7 @@ bench-arithmetic: setup
 
 bench-step-cost: setup
 	$(BIN)/python benchmarks/step_cost.py
+
+# Every sampler against converged solutions (under 30 minutes on two cores; ARGS="--quick": under 3).
+bench-quality: setup
+	$(BIN)/python benchmarks/bench_quality.py $(ARGS)

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lml_sampler import LMLSettings, correct, sample_lml
+from lml_sampler.correction import inner, measure_turn_by_products, turn_away
 from lml_sampler.released import correct_released
 
 LATENTS = {
@@ -82,8 +83,9 @@ def samplers(x: Tensor, sigmas: Tensor, model_sampling: Any) -> dict[str, Run]:
 
     return {
         "dpmpp_2m": lambda: k_diffusion.sample_dpmpp_2m(model, x, sigmas, **seeded),
-        "LML order 1": lml(),
-        "LML order 3": lml(scheme="dpmsolver++", order=3),
+        "LML order 1": lml(scheme="ddim", kappa=0.7),
+        "LML order 3": lml(scheme="dpmsolver++", order=3, kappa=0.7),
+        "LML auto": lml(),
         "euler": lambda: k_diffusion.sample_euler(model, x, sigmas, **seeded),
         "dpmpp_3m_sde, eta 0": lambda: k_diffusion.sample_dpmpp_3m_sde(model, x, sigmas, eta=0.0, **seeded),
         "uni_pc": lambda: uni_pc.sample_unipc(model, x.clone(), sigmas, **seeded),
@@ -91,11 +93,13 @@ def samplers(x: Tensor, sigmas: Tensor, model_sampling: Any) -> dict[str, Run]:
 
 
 def corrections(x: Tensor) -> dict[str, Run]:
-    """The correction of one step, exact and as released."""
+    """The correction of one step as released, as `correct` does it, and as the loop does it in relative damping."""
     previous = x + 0.1 * torch.randn_like(x)
+    energy = inner(previous, previous)
     return {
         "released": lambda: correct_released(x, previous, 1.0, 0.1),
-        "exact": lambda: correct(x, previous, 1.0, 0.1),
+        "correct": lambda: correct(x, previous, 1.0, 0.1),
+        "loop": lambda: turn_away(x, measure_turn_by_products(x, previous, energy), 1.0, 0.1),
     }
 
 
@@ -136,17 +140,16 @@ def main() -> None:
         runs = samplers(x, sigmas, model_sampling)
         seconds, alone = fastest(runs), fastest(corrections(x))
         if not header:
-            columns = [*runs, "correction: exact / released"]
+            columns = [*runs, "released / correct", "released / loop"]
             print(row(["latent", "dpmpp_2m, ms a step", *columns]))
             print(row(["---"] * (len(columns) + 2)))
             header = True
         base = seconds["dpmpp_2m"]
         cells = [f"{value / base:.2f}" for value in seconds.values()]
-        print(
-            row([name, f"{1000 * base / STEPS:.3f}", *cells, f"{alone['exact'] / alone['released']:.2f}"]), flush=True
-        )
+        cells += [f"{alone['released'] / alone[form]:.2f}" for form in ("correct", "loop")]
+        print(row([name, f"{1000 * base / STEPS:.3f}", *cells]), flush=True)
     memory = [f"{peak_latents(run, x):.1f}" for run in runs.values()]
-    print(row(["peak memory, latents", "", *memory, ""]))
+    print(row(["peak memory, latents", "", *memory, "", ""]))
 
 
 if __name__ == "__main__":

@@ -10,5 +10,6 @@ from .correction import correct
 from .diagnostics import Recorder
 from .sampler import sample_lml
 from .settings import LMLSettings
+from .wrapper import wrap_sampler
 
-__all__ = ["LMLSettings", "Recorder", "correct", "sample_lml"]
+__all__ = ["LMLSettings", "Recorder", "correct", "sample_lml", "wrap_sampler"]

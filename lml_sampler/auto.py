@@ -64,12 +64,10 @@ def advance_auto(
     change = noise - memory.noise
     if step.weight is not None:
         change *= step.weight
-    damping = relative_damping(settings, turn.energy, turn.tangent_squared)
-    gain = settings.kappa / damping
-    gain = gain * _agreement(change, memory, step.weight)
+    gain = _damped(settings, turn.energy, turn.tangent_squared) * _agreement(change, memory, step.weight)
     direction = torch.addcmul(noise, gain * min(coefficients.gain, MOST_GAIN), change)
     if step.recorder is not None:
-        step.recorder.measure(noise, memory.noise, direction, damping, step.weight)
+        step.recorder.measure(noise, memory.noise, direction, relative_damping(settings, turn.energy), step.weight)
         if coefficients.gain > MOST_GAIN:
             step.recorder.note(f"the schedule asks for a gain of {coefficients.gain:.3g}; {MOST_GAIN:g} is the most")
         if settings.stochastic:
@@ -93,14 +91,19 @@ def _redo(
     surprise = noise - memory.expected
     energy = inner(noise, noise, step.weight)
     relative = inner(surprise, surprise, step.weight) / nonzero(energy)
-    trust = settings.kappa / relative_damping(settings, energy, relative)
-    trust = torch.as_tensor(trust, dtype=noise.dtype, device=noise.device).clamp(max=1)
+    trust = _damped(settings, energy, relative).clamp(max=1)
     if step.recorder is not None:
         step.recorder.trust(trust, energy)
     if step.weight is not None:
         surprise = surprise * step.weight
     state = torch.addcmul(state, trust * (hindsight * share), surprise, value=-1)
     return state, torch.addcmul(noise, trust * (1 - share), surprise, value=-1)
+
+
+def _damped(settings: LMLSettings, energy: Tensor, tangent_squared: Tensor) -> Tensor:
+    """kappa / lambda, the share of what the schedule asks for, `[B, 1, ...]`."""
+    damping, sensitivity = relative_damping(settings, energy)
+    return settings.kappa / (tangent_squared * sensitivity + damping)
 
 
 def _agreement(change: Tensor, memory: AutoMemory, weight: Tensor | None) -> Tensor:

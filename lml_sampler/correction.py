@@ -116,28 +116,47 @@ def measure_turn_by_products(
     Half the cost, and as accurate as long as the rotation is not amplified, that is for a slope of at most 10: a turn
     below 1e-3 loses digits, but then it does not matter.
     """
-    energy = inner(step, step, weight)
-    scale = nonzero(energy)
-    share = inner(previous, step, weight) / scale
+    product = torch.empty_like(step)
+    energy = inner(step, step, weight, product)
+    moves = energy > 0
+    scale = torch.where(moves, energy, 1)
+    share = inner(previous, step, weight, product) / scale
     tangent_squared = torch.addcmul(previous_energy / scale, share, share, value=-1).clamp_min_(0)
-    return Turn(energy, share - 1, previous, share, torch.where(energy > 0, tangent_squared, 0))
+    return Turn(energy, share - 1, previous, share, torch.where(moves, tangent_squared, 0))
 
 
-def turn_away(step: Tensor, turn: Turn, damping: float | Tensor, kappa: float, weight: Tensor | None = None) -> Tensor:
-    """Rotate `step` away from `turn.across`; `damping` is relative here: lambda / <u, u>. Shapes as in `correct`."""
-    slope = kappa * (1 + kappa * turn.along) / (damping + kappa**2 * turn.tangent_squared)
-    cosine = torch.rsqrt(1 + slope * slope * turn.tangent_squared)
-    gain = torch.where(turn.tangent_squared > 0, slope * cosine, 0)
+def turn_away(
+    step: Tensor,
+    turn: Turn,
+    damping: float | Tensor,
+    kappa: float,
+    weight: Tensor | None = None,
+    sensitivity: float = 0.0,
+) -> Tensor:
+    """Rotate `step` away from `turn.across`. Shapes as in `correct`, `damping` and `sensitivity` as in `rotation`."""
+    own, other = rotation(turn, damping, kappa, sensitivity)
     step_wide = step.to(turn.across.dtype)
-    corrected = (torch.addcmul(cosine, gain, turn.overlap) * step_wide).addcmul_(gain, turn.across, value=-1)
+    corrected = (own * step_wide).addcmul_(other, turn.across, value=-1)
     if weight is not None:
         corrected = torch.lerp(step_wide, corrected, weight.to(corrected.dtype))
     return corrected.to(step.dtype)
 
 
-def inner(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
-    """<first, second> per sample over all axes but the first, `[B, 1, ...]`."""
-    product = first * second
+def rotation(turn: Turn, damping: float | Tensor, kappa: float, sensitivity: float = 0.0) -> tuple[Tensor, Tensor]:
+    """The corrected vector as own * u - other * across, both `[B, 1, ...]`.
+
+    `damping` is relative here, lambda / <u, u>, and grows by `sensitivity` tan^2.
+    """
+    tangent_squared = turn.tangent_squared
+    slope = (turn.along * kappa**2 + kappa) / (tangent_squared * (sensitivity + kappa**2) + damping)
+    cosine = (slope * slope * tangent_squared + 1).rsqrt_()
+    other = torch.where(tangent_squared > 0, slope * cosine, 0)
+    return torch.addcmul(cosine, other, turn.overlap), other
+
+
+def inner(first: Tensor, second: Tensor, weight: Tensor | None = None, product: Tensor | None = None) -> Tensor:
+    """<first, second> per sample over all axes but the first, `[B, 1, ...]`; `product` is memory to use."""
+    product = torch.mul(first, second, out=product)
     if weight is not None:
         product *= weight
     return product.sum(tuple(range(1, product.ndim)), keepdim=True)

@@ -78,7 +78,8 @@ def sample_lml(
         `[B, ...]`, the state at `sigmas[-1]`; `x` itself if there is no step to take.
 
     Raises:
-        ValueError: before the first model call, if the schedule does not fall or does not fit the settings.
+        ValueError: before the first model call, if the schedule does not fall or does not fit the settings; after a
+            call that answers in another shape.
         FloatingPointError: after the run, if the model gave NaN or Inf; names the first such step and its sigma.
 
     Source: arXiv 2505.24222, Algorithm 1.
@@ -112,6 +113,11 @@ def sample_lml(
             recorder.step()
         denoised = model(x, sigmas[i] * ones, **extra_args)
         mark()
+        if denoised.shape != x.shape:
+            raise ValueError(
+                f"the model's answer at step {i + 1} of {steps} has shape {tuple(denoised.shape)}, but the latent "
+                f"{tuple(x.shape)}. A patch of the model or a guidance node is at fault: bypass them one by one."
+            )
         sums.append(denoised.sum(dtype=torch.promote_types(x.dtype, torch.float32)))
         if callback is not None:
             callback({"x": x, "i": i, "sigma": sigmas[i], "sigma_hat": sigmas[i], "denoised": denoised})
@@ -168,7 +174,8 @@ def _advance(
     if step.recorder is not None and order < settings.order:
         step.recorder.note(f"order {order} in place of {settings.order}")
     linear, weights = combination(scheme, settings.solver_type, levels[:order], step.target)
-    increment = outputs[0] * weights[0]
+    fresh = output is corrected and settings.order == 1  # nobody else holds it: no new memory
+    increment = output.mul_(weights[0]) if fresh else output * weights[0]
     for value, weight in zip(outputs[1:order], weights[1:], strict=True):
         increment.add_(value, alpha=weight)
 
@@ -190,27 +197,28 @@ def _corrected(
 
     With it |vector|^2, if the next step can use it.
     """
-    cheap = _rotates_little(settings) and vector.dtype in (torch.float32, torch.float64)
     if memory.previous is None or not step.corrected:
         if step.recorder is not None:
             step.recorder.plain(vector, memory.previous, step.weight)
-        return None, inner(vector, vector, step.weight) if cheap else None
+        return None, inner(vector, vector, step.weight) if _rotates_little(vector, settings) else None
     if settings.arithmetic == "released_float32":
         corrected = correct_released(vector, memory.previous, settings.damping / settings.strength, settings.kappa)
         if step.recorder is not None:
             step.recorder.measure(vector, memory.previous, corrected)
         return corrected, None
-    if cheap and memory.energy is not None:
+    if memory.energy is not None:
         turn = measure_turn_by_products(vector, memory.previous, memory.energy, step.weight)
     else:
         turn = measure_turn(vector, memory.previous, step.weight)
-    damping = relative_damping(settings, turn.energy, turn.tangent_squared)
-    corrected = turn_away(vector, turn, damping, settings.kappa, step.weight)
+    damping, sensitivity = relative_damping(settings, turn.energy)
+    energy = None if memory.energy is None else turn.energy
+    corrected = turn_away(vector, turn, damping, settings.kappa, step.weight, sensitivity)
     if step.recorder is not None:
-        step.recorder.measure(vector, memory.previous, corrected, damping, step.weight)
-    return corrected, turn.energy
+        step.recorder.measure(vector, memory.previous, corrected, (damping, sensitivity), step.weight)
+    return corrected, energy
 
 
-def _rotates_little(settings: LMLSettings) -> bool:
+def _rotates_little(vector: Tensor, settings: LMLSettings) -> bool:
     """Whether the slope of the rotation stays below 10, so that the turn may be measured by its products."""
-    return settings.damping_mode != "absolute" and settings.kappa * settings.strength <= 5 * settings.damping
+    exact = vector.dtype in (torch.float32, torch.float64) and settings.arithmetic == "exact"
+    return exact and settings.damping_mode != "absolute" and settings.kappa * settings.strength <= 5 * settings.damping

@@ -13,6 +13,7 @@ from .sampler import LMLSampler
 from .strength_curve import LMLStrengthCurve
 from .sweep import LMLSweep
 from .tune import LMLTune
+from .wrap import LMLWrapSampler
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class LMLExtension(ComfyExtension):
             LMLSampler,
             LMLKSampler,
             LMLKSamplerAdvanced,
+            LMLWrapSampler,
             LMLPreset,
             LMLSavePreset,
             LMLSweep,

@@ -1,12 +1,27 @@
-"""Fixtures: ComfyUI in this process, and a real ComfyUI server that is started once."""
+"""Shared set-up: the pack inside ComfyUI in this process, and a ComfyUI server that is started once."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from comfy_host.client import Client
 from comfy_host.inprocess import load_pack
-from comfy_host.server import comfyui
+from comfy_host.server import PACK, comfyui
+
+TESTS = Path(__file__).parent
+
+
+def audit(folder: Path, pack: Path) -> dict[str, str]:
+    """The environment in which Python writes what the code in `pack` must not do into `folder`/audit.log."""
+    return {
+        "PYTHONPATH": str(TESTS / "audit"),
+        "LML_AUDIT_PACK": str(pack) + os.sep,
+        "LML_AUDIT_WRITABLE": os.pathsep.join(str(folder / name) for name in ("output", "temp", "user")),
+        "LML_AUDIT_LOG": str(folder / "audit.log"),
+    }
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +32,16 @@ def pack() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of a running ComfyUI with the pack."""
-    with comfyui(tmp_path_factory.mktemp("comfyui"), ["--preview-method", "latent2rgb"]) as client:
+    """A client of a running ComfyUI with the pack, which is watched for what it must not do."""
+    folder = tmp_path_factory.mktemp("comfyui")
+    watched = audit(folder, folder / "custom_nodes" / PACK)
+    with comfyui(folder, ["--preview-method", "latent2rgb"], watched, [TESTS / "packs" / "test_faults"]) as client:
         yield client
+    findings = (folder / "audit.log").read_text()
+    assert not findings, f"in this run the pack did what it must not do:\n{findings}"
+
+
+@pytest.fixture(scope="session")
+def info(server: Client) -> dict[str, Any]:
+    """The definitions of all nodes of the server."""
+    return server.object_info()

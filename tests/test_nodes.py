@@ -111,6 +111,8 @@ def test_the_noise_scale_of_a_flow_model_is_respected(pack: ModuleType) -> None:
 
     model, positive, negative, *_ = pack.nodes.demo.LMLDemoModel.execute("flow", "star", "blue", 1).result
     scaled = copy.deepcopy(model.get_model_object("model_sampling"))
+    if not hasattr(scaled, "set_noise_scale"):
+        return  # an older ComfyUI, without such models
     scaled.set_noise_scale(0.8)
     model = model.clone()
     model.add_object_patch("model_sampling", scaled)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from comfy_host.install import STAMP
+from comfy_host.install import VENV, main_place
 
 ROOT = Path(__file__).parents[1]
 VERSION = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
@@ -108,7 +108,7 @@ def test_a_half_made_environment_is_not_trusted(tmp_path: Path) -> None:
     comfyui = tmp_path / "ComfyUI"
     comfyui.mkdir()
     (comfyui / "requirements.txt").write_text("torch\n")
-    stamp = root / STAMP.relative_to(ROOT)
+    stamp = root / VENV.name / main_place().stamp.name
     stamp.parent.mkdir()
     stamp.write_text("of another set-up")
     process = run_setup(root, COMFYUI_PATH=str(comfyui), **NO_INDEX)

@@ -19,6 +19,7 @@ NODES = (
     "LMLSampler",
     "LMLKSampler",
     "LMLKSamplerAdvanced",
+    "LMLWrapSampler",
     "LMLPreset",
     "LMLSavePreset",
     "LMLSweep",

@@ -13,6 +13,8 @@ import requests
 import websocket
 from comfy_cli.workflow_to_api import convert_ui_to_api
 from PIL import Image
+from safetensors.torch import load
+from torch import Tensor
 
 PREVIEW_EVENTS = (1, 4)  # a preview image, without and with metadata
 TEXT_EVENT = 3  # a text of a node
@@ -30,6 +32,8 @@ class Result:
     """By node id, as in ComfyUI's history."""
     images: dict[str, list[Image.Image]]
     """Saved or previewed images by node id."""
+    latents: dict[str, Tensor] = field(default_factory=dict)
+    """Saved latents by node id."""
     progress: list[tuple[str, int, int]] = field(default_factory=list)
     """(node id, step, of steps) as received; ComfyUI leaves some out."""
     previews: list[bytes] = field(default_factory=list)
@@ -41,8 +45,10 @@ class Result:
 class Client:
     """Talks to one server."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, pid: int | None = None) -> None:
         self.address = address
+        self.pid = pid
+        """Process id of the server, if it is one of ours."""
         self.url = f"http://{address}"
         self.id = uuid.uuid4().hex
 
@@ -96,6 +102,8 @@ class Client:
         result.outputs = self._history(prompt_id, timeout)["outputs"]
         for node, output in result.outputs.items():
             result.images[node] = [self._image(entry) for entry in output.get("images", ())]
+            for entry in output.get("latents", ()):
+                result.latents[node] = load(self._get("/view", params=entry).content)["latent_tensor"]
         return result
 
     def _follow(self, socket: websocket.WebSocket, prompt_id: str, result: Result, deadline: float) -> None:

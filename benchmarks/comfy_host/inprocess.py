@@ -1,14 +1,18 @@
 """ComfyUI inside this process, without its server: for fast tests and for training the demo model."""
 
 import asyncio
+import functools
 import sys
 from types import ModuleType
 
 from .install import ROOT, comfyui_path
 
 
+@functools.cache
 def load_pack() -> ModuleType:
     """Import ComfyUI on the CPU, let it load this pack as a custom node, and give the pack's package.
+
+    Loads once a process.
 
     Raises:
         RuntimeError: ComfyUI did not load the pack.

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 import requests
 
 from .client import Client
-from .install import ROOT, comfyui_path, venv_python
+from .install import ROOT, comfyui_path
 
 START_SECONDS = 180
 PACK = "lml-sampler"
@@ -23,7 +24,12 @@ class ServerError(Exception):
 
 
 @contextmanager
-def comfyui(folder: Path, arguments: Sequence[str] = (), environment: dict[str, str] | None = None) -> Iterator[Client]:
+def comfyui(
+    folder: Path,
+    arguments: Sequence[str] = (),
+    environment: dict[str, str] | None = None,
+    packs: Sequence[Path] = (),
+) -> Iterator[Client]:
     """Run ComfyUI on the CPU and a free port for the length of a `with`, and give a client to it.
 
     Args:
@@ -31,18 +37,20 @@ def comfyui(folder: Path, arguments: Sequence[str] = (), environment: dict[str, 
             written to it.
         arguments: further command line arguments.
         environment: further environment variables.
+        packs: further custom nodes to link beside it.
 
     Raises:
         ServerError: see there.
     """
-    pack = folder / "custom_nodes" / PACK
-    pack.parent.mkdir(parents=True, exist_ok=True)
-    if not pack.exists():
-        pack.symlink_to(ROOT, target_is_directory=True)
+    custom_nodes = folder / "custom_nodes"
+    custom_nodes.mkdir(parents=True, exist_ok=True)
+    for name, source in {PACK: ROOT, **{path.name: path for path in packs}}.items():
+        if not (custom_nodes / name).exists():
+            (custom_nodes / name).symlink_to(source, target_is_directory=True)
     for name in ("input", "output", "temp", "user"):
         (folder / name).mkdir(exist_ok=True)
     port = _free_port()
-    command = [venv_python(), "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port)]
     command += ["--base-directory", str(folder), "--disable-api-nodes", *arguments]
     log = folder / "comfyui.log"
     with log.open("w") as output:
@@ -56,7 +64,7 @@ def comfyui(folder: Path, arguments: Sequence[str] = (), environment: dict[str, 
     try:
         address = f"127.0.0.1:{port}"
         _wait(process, address, log)
-        yield Client(address)
+        yield Client(address, process.pid)
     finally:
         process.terminate()
         try:

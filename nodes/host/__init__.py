@@ -1,6 +1,9 @@
 """The only package that knows ComfyUI's internals: its samplers, its schedules, its model classes."""
 
+import copy
 import dataclasses
+import inspect
+from pathlib import Path
 from typing import Any, ClassVar
 
 import comfy.k_diffusion.sampling as k_diffusion_sampling
@@ -14,6 +17,7 @@ import comfy.sd
 import comfy.supported_models_base
 import comfy.utils
 import latent_preview
+import nodes
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.model_base import BaseModel, ModelType
@@ -27,6 +31,9 @@ from . import families
 from . import fingerprint as fingerprint
 from . import guided as guided
 from . import running as running
+
+MOST_SCHEDULE_STEPS = 100_000
+"""Steps of a whole schedule, of which `denoise` takes the last ones; ComfyUI itself would try any number."""
 
 
 def sample_lml(
@@ -42,10 +49,9 @@ def sample_lml(
 ) -> Tensor:
     """`lml_sampler.sample_lml` as ComfyUI calls its samplers: the parametrization is read from the model."""
     model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
-    if settings.scheme != "ddim":
+    if settings.scheme in ("dpmsolver", "dpmsolver++"):
         # As ComfyUI's own multistep samplers do, so that the history reaches back to a finite half-logSNR.
         sigmas = k_diffusion_sampling.offset_first_sigma_for_snr(sigmas, model_sampling)
-    flow = isinstance(model_sampling, comfy.model_sampling.CONST)
     if settings.stochastic:
         noise_scale = getattr(model_sampling, "noise_scale", 1.0)
         settings = dataclasses.replace(settings, s_noise=settings.s_noise * noise_scale)
@@ -57,7 +63,7 @@ def sample_lml(
         callback=callback,
         disable=disable,
         settings=settings,
-        parametrization="flow" if flow else "ve",
+        parametrization="flow" if families.is_flow_sampling(model_sampling) else "ve",
         noise_sampler=noise_sampler,
         recorder=recorder,
     )
@@ -66,6 +72,12 @@ def sample_lml(
 def sampler(settings: core.LMLSettings) -> comfy.samplers.KSAMPLER:
     """A SAMPLER with these settings."""
     return comfy.samplers.KSAMPLER(sample_lml, {"settings": settings})
+
+
+def folder_of_node(node_id: str) -> Path | None:
+    """The folder of the pack from which ComfyUI has loaded a node, if it has."""
+    node = nodes.NODE_CLASS_MAPPINGS.get(node_id)
+    return Path(inspect.getfile(node)).resolve().parents[1] if node is not None else None
 
 
 def sample_lml_paper(
@@ -117,14 +129,44 @@ def sampler_names() -> list[str]:
     return comfy.samplers.SAMPLER_NAMES
 
 
+def wrapped_sampler(inner: Any, settings: core.LMLSettings) -> comfy.samplers.KSAMPLER:
+    """A SAMPLER like `inner`, every model call of which is corrected; `inner` stays as it is.
+
+    Raises:
+        ValueError: `inner` brings its own way to call the model.
+    """
+    if not isinstance(inner, comfy.samplers.KSAMPLER):
+        raise ValueError(
+            f"sampler is a {type(inner).__name__}, which calls the model in a way of its own. LML wraps every sampler "
+            "of KSamplerSelect and of the nodes in model/sampling/samplers that make one of the same kind: use one."
+        )
+    ve = core.wrap_sampler(inner.sampler_function, settings, "ve")
+    flow = core.wrap_sampler(inner.sampler_function, settings, "flow")
+
+    def sample(model: Any, x: Tensor, sigmas: Tensor, *args: Any, **options: Any) -> Tensor:
+        model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
+        chosen = flow if families.is_flow_sampling(model_sampling) else ve
+        return chosen(model, x, sigmas, *args, **options)
+
+    sample.__name__ = ve.__name__
+    wrapped = copy.copy(inner)
+    wrapped.sampler_function = sample
+    return wrapped
+
+
 def add_to_sampler_list(name: str) -> bool:
-    """Append a sampler to ComfyUI's list; False, and nothing changed, if the name is taken."""
+    """Append a sampler to ComfyUI's list; False, and nothing changed, if another has the name."""
     function = f"sample_{name}"
-    if name in comfy.samplers.SAMPLER_NAMES or hasattr(k_diffusion_sampling, function):
+    taken = getattr(k_diffusion_sampling, function, None)
+    if getattr(taken, "__module__", None) == __name__:  # ComfyUI loads the pack once more
+        return True
+    if name in comfy.samplers.SAMPLER_NAMES or taken is not None:
         return False
     setattr(k_diffusion_sampling, function, sample_lml)
-    # KSampler and KSamplerSelect read this very list.
-    comfy.samplers.SAMPLER_NAMES.append(name)
+    # One list, unless another pack has put a new one in the place of the first.
+    for names in (comfy.samplers.SAMPLER_NAMES, comfy.samplers.KSampler.SAMPLERS):
+        if name not in names:
+            names.append(name)
     return True
 
 
@@ -139,10 +181,15 @@ def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampl
     A few built-in samplers have schedules of their own: `sampler_name`.
 
     Raises:
-        ValueError: `steps` is below 1.
+        ValueError: `steps` is below 1, or `denoise` so small that the whole schedule would have too many steps.
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}; it must be 1 or more. 8 is a good start.")
+    if denoise > 0 and steps / denoise > MOST_SCHEDULE_STEPS:
+        raise ValueError(
+            f"denoise is {denoise}; with {steps} steps it must be 0 or at least {steps / MOST_SCHEDULE_STEPS:g}: the "
+            "schedule of a whole run is made first. 0 leaves the latent as it is."
+        )
     return comfy.samplers.KSampler(
         model, steps=steps, device=model.load_device, sampler=sampler_name, scheduler=scheduler, denoise=denoise
     ).sigmas

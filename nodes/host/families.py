@@ -42,7 +42,12 @@ def family(model: Any) -> Family | None:
 
 def is_flow(model: Any) -> bool:
     """Whether a MODEL predicts a flow velocity."""
-    return isinstance(model.get_model_object("model_sampling"), comfy.model_sampling.CONST)
+    return is_flow_sampling(model.get_model_object("model_sampling"))
+
+
+def is_flow_sampling(model_sampling: Any) -> bool:
+    """Whether the states are (1 - sigma) x0 + sigma noise: ComfyUI's image to image flow models are CONST, but VE."""
+    return isinstance(model_sampling, comfy.model_sampling.CONST) and float(model_sampling.sigma_max) <= 1
 
 
 def prediction(model: Any) -> str:

@@ -1,0 +1,210 @@
+"""`make bench-quality`: is LML better than the sampler you use, at your number of model calls?
+
+What is measured
+    Every sampler of the installed ComfyUI at its defaults (but the `_gpu` twins and `ddim`, which is `euler`),
+    `sa_solver` with eta 0 through its node, and LML: the default (`LML auto`), the paper's setting, each scheme with
+    fixed gains, and LML around the multistep samplers. A budget counts model calls, not steps: a sampler gets the
+    largest number of steps that stays within it; one that needs more (`dpm_adaptive`) has no figures there.
+On what
+    digits    scikit-learn's handwritten digits as a Gaussian mixture with the exact denoiser, 200 samples; guidance
+              between exact class-conditional and unconditional denoisers. ve and flow (shift 1.15, 3), CFG 1, 4, 7,
+              two schedulers each, 5 to 30 calls.
+    patches   8 x 8 x 3 patches of the photographs that scikit-learn ships, classes by k-means; the same with one
+              scheduler each.
+    network   the pack's two trained demo models in ComfyUI, 10 pictures, CFG 1, 4, 7, one scheduler each, 5 to 20
+              calls; without the samplers that add noise and with few fixed settings of LML, as a call is dear.
+    The schedulers normal, karras, simple, beta and sgm_uniform take turns over the conditions. All runs are in
+    float32, from the same noise.
+Figures of a cell
+    rms                RMS distance to the converged solution from the same noise, with a 95 % bootstrap interval
+    frechet_converged  squared Fréchet distance to the converged samples: of pixels on the exact problems, of the
+                       features of a small trained classifier on the networks (10 pictures: an indication, no more)
+    frechet_data       the same to the data
+
+`--quick` runs a part of the same cells. What is finished is kept in `.quality/` and not run again until the samplers,
+the benchmark, ComfyUI or torch change; end a run with Ctrl-C and go on later. The full run also writes the pictures
+and the summary of the help page of LML Sampler.
+"""
+
+import argparse
+import json
+import logging
+import re
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+from comfy_host.inprocess import load_pack
+from comfy_host.install import ROOT
+from quality import plots, summary
+from quality.grid import Task, tasks
+from quality.store import FOLDER, Cells, Record
+from tqdm import tqdm
+
+WORKERS = 2
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
+PAGE = ROOT / "nodes" / "web" / "docs" / "LMLSampler.md"
+BLOCK = re.compile(r"(?<=<!-- quality -->\n).*?(?=<!-- end quality -->)", re.DOTALL)
+
+
+def start_worker() -> None:
+    """Load ComfyUI into a process; the terminal's Ctrl-C is for the parent alone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    load_quietly()
+
+
+def load_quietly() -> None:
+    """Load ComfyUI without its log lines and without the warnings of its samplers."""
+    torch.set_num_threads(1)
+    logging.disable(logging.INFO)
+    warnings.simplefilter("ignore", UserWarning)
+    load_pack()
+
+
+def converge(solution: Any) -> None:
+    """In a worker: see that a converged solution is there."""
+    from quality import work
+
+    work.converged(solution)
+
+
+def run_task(task: Task) -> list[Record]:
+    """In a worker: make cells."""
+    from quality import work
+
+    return work.run_task(task)
+
+
+def missing(wanted: Iterable[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> Iterator[Task]:
+    """The tasks less their cells that are there."""
+    for task in wanted:
+        calls = tuple(count for count in task.calls if keys[task, count] not in cells.found)
+        if calls:
+            yield task._replace(calls=calls)
+
+
+def in_workers(
+    pool: ProcessPoolExecutor,
+    job: Callable[[Any], Any],
+    inputs: list[Any],
+    progress: tqdm,
+    weigh: Callable[[Any], float],
+) -> Iterator[Any]:
+    """Results as they come; the first error ends the run, but what is finished was given."""
+    futures: dict[Future[Any], float] = {pool.submit(job, entry): weigh(entry) for entry in inputs}
+    for future in as_completed(futures):
+        yield future.result()
+        progress.update(futures[future])
+
+
+def run(wanted: list[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> None:
+    """Make the missing cells in worker processes."""
+    todo, expected = list(missing(wanted, keys, cells)), set(keys.values())
+    if not todo:
+        return
+    solutions = list(dict.fromkeys(task.condition.solution for task in todo))
+    # The dear ones first, so that no worker is left alone with one at the end.
+    solutions.sort(key=lambda solution: solution.exact)
+    todo.sort(key=lambda task: (task.condition.exact, task.condition))
+    # A pool that is never shut down by `with`: that would wait for all that is queued after Ctrl-C.
+    pool = ProcessPoolExecutor(WORKERS, get_context("spawn"), start_worker)
+    try:
+        with tqdm(total=len(solutions), desc="converged solutions", bar_format=BAR) as progress:
+            for _ in in_workers(pool, converge, solutions, progress, lambda solution: 1):
+                pass
+        with tqdm(total=sum(task.cost for task in todo), desc="cells", bar_format=BAR) as progress:
+            for records in in_workers(pool, run_task, todo, progress, lambda task: task.cost):
+                for record in records:
+                    if record["key"] not in expected:
+                        raise SystemExit("The sources changed during the run. Run it again; what is finished is kept.")
+                    cells.add(record)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def report(records: list[Record]) -> str:
+    """The summary as Markdown."""
+    blocks = summary.blocks(records)
+    conditions = len({condition for condition, _ in blocks})
+    return "\n\n".join(
+        [
+            f"{len(records)} cells, {conditions} conditions. Ratios below 1: {summary.AUTO} is closer. The best "
+            "peer is the best of all of ComfyUI's samplers in that very cell, chosen afterwards.",
+            summary.group_table(blocks),
+            summary.single_table(blocks),
+            "The cells where it is furthest behind the best peer (RMS):",
+            summary.loss_table(blocks),
+        ]
+    )
+
+
+def condition_tables(records: list[Record]) -> str:
+    """All figures as Markdown, condition by condition."""
+    parts = []
+    for condition in dict.fromkeys(map(summary.condition_of, records)):
+        mine = [record for record in records if summary.condition_of(record) == condition]
+        parts.append(f"## {condition.name}")
+        for measure in ("rms", "frechet_converged", "frechet_data"):
+            parts += [f"`{measure}`", summary.condition_table(mine, measure)]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(records: list[Record], quick: bool, about: Record) -> None:
+    """JSON, tables and pictures; a full run also renews the help page."""
+    (FOLDER / "quality.json").write_text(json.dumps({**about, "cells": records}, indent=1))
+    text, blocks = report(records), summary.blocks(records)
+    parts = [text, "Every sampler against the best peer:", summary.ranking_table(blocks), condition_tables(records)]
+    (FOLDER / "quality.md").write_text("\n\n".join(parts))
+    pictures = FOLDER if quick else PAGE.with_suffix("")
+    plots.heatmap(blocks, pictures / "quality_heatmap.png")
+    plots.convergence(blocks, pictures / "quality_convergence.png")
+    if not quick:
+        PAGE.write_text(BLOCK.sub(lambda _: page_text(records), PAGE.read_text()))
+    print(text, f"\nAll figures: {FOLDER / 'quality.md'} and quality.json. Pictures: {pictures}")
+
+
+def page_text(records: list[Record]) -> str:
+    """The section of the help page."""
+    return f"""## Against ComfyUI's samplers
+
+`make bench-quality` runs every sampler of ComfyUI and LML from the same noise with the same number of model calls: on
+problems whose exact denoiser is known (handwritten digits, patches of photographs) and on the two demo models. RMS
+distance to the converged solution as a ratio to `euler`, geometric means over schedulers, eps and flow. Samplers that
+add noise, and the `cfg_pp` ones, end elsewhere by design: for them the Fréchet distances of the tables say more.
+
+![heat map of the samplers](LMLSampler/quality_heatmap.png)
+
+![convergence](LMLSampler/quality_convergence.png)
+
+{report(records)}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a part of the cells, in under 3 minutes")
+    quick = parser.parse_args().quick
+    start = time.monotonic()
+    load_quietly()
+    from quality import work
+    from quality.probing import names
+
+    wanted = list(tasks(names(), quick))
+    keys = {(task, count): work.cell_key(task.condition, task.entry, count) for task in wanted for count in task.calls}
+    cells = Cells(FOLDER / "cells.jsonl")
+    try:
+        run(wanted, keys, cells)
+    except KeyboardInterrupt:
+        sys.exit(f"\nEnded. {len(cells.found)} cells are kept in {FOLDER}; run the same command to go on.")
+    about = {"versions": work.versions(), "seconds": round(time.monotonic() - start), "quick": quick}
+    write([cells.found[key] for key in keys.values()], quick, about)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The samplers that are compared: every sampler of ComfyUI at its defaults, and LML in its settings.
+
+To be imported after `load_pack`. Left out of ComfyUI's list: the `_gpu` twins, which differ in where they draw noise,
+`ddim`, which is `euler`, and the `lml` that the pack adds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import comfy.samplers
+from comfy_extras.nodes_custom_sampler import SamplerSASolver
+from comfy_host.inprocess import load_pack
+
+from lml_sampler import LMLSettings
+from lml_sampler.presets import paper
+
+LEFT_OUT = ("ddim", "lml")
+SA_SOLVER = "sa_solver, eta 0"
+MULTISTEP = (
+    "lms",
+    "dpmpp_2m",
+    "deis",
+    "ipndm",
+    "ipndm_v",
+    "res_multistep",
+    "gradient_estimation",
+    "uni_pc",
+    "uni_pc_bh2",
+)
+GAINS = (0.1, 0.2, 0.4, 0.8)
+NETWORK_GAINS = (0.2, 0.4)
+NETWORK_WRAPPED = ("dpmpp_2m", "deis", "uni_pc", SA_SOLVER)
+WRAPPED_GAIN = 0.2
+SCHEMES = (("ddim", 1), ("dpmsolver", 3), ("dpmsolver++", 2))
+AUTO = "LML auto"
+PAPER = "LML paper"
+
+Settings = Callable[[bool, int], LMLSettings]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One sampler of the comparison."""
+
+    name: str
+    kind: Literal["peer", "lml", "wrapped"]
+    inner: str | None = None
+    """The sampler of ComfyUI that runs, or that LML is wrapped around."""
+    settings: Settings | None = None
+    """LML's settings for (flow model, steps)."""
+
+    @property
+    def scheduled_as(self) -> str:
+        """The sampler whose sigmas KSampler would use: some leave out the last but one."""
+        return "euler" if self.inner in (None, SA_SOLVER) else str(self.inner)
+
+    def build(self, model_patcher: Any, flow: bool, steps: int) -> Any:
+        """The SAMPLER."""
+        if self.settings is None:
+            return _peer(str(self.inner), model_patcher)
+        settings = self.settings(flow, steps)
+        if self.inner is None:
+            return load_pack().nodes.host.sampler(settings)
+        return load_pack().nodes.host.wrapped_sampler(_peer(self.inner, model_patcher), settings)
+
+
+def _peer(name: str, model_patcher: Any) -> Any:
+    if name != SA_SOLVER:
+        return comfy.samplers.sampler_object(name)
+    defaults = {"sde_start_percent": 0.2, "sde_end_percent": 0.8, "s_noise": 1.0}
+    orders = {"predictor_order": 3, "corrector_order": 4, "use_pece": False, "simple_order_2": False}
+    return SamplerSASolver.execute(model_patcher, eta=0.0, **defaults, **orders).args[0]
+
+
+def fixed_gain(gain: float, scheme: Any = "ddim", order: int = 1) -> LMLSettings:
+    """The correction with one gain kappa / lambda, in the limit of small kappa."""
+    kappa = 1e-3
+    return LMLSettings(scheme=scheme, order=order, damping_mode="relative", damping=kappa / gain, kappa=kappa)
+
+
+def _constant(settings: LMLSettings) -> Settings:
+    return lambda flow, steps: settings
+
+
+@cache
+def entries() -> dict[str, Entry]:
+    """All samplers by name, ComfyUI's first."""
+    peers = [name for name in comfy.samplers.SAMPLER_NAMES if name not in LEFT_OUT and not name.endswith("_gpu")]
+    found = [Entry(name, "peer", name) for name in (*peers, SA_SOLVER)]
+    found.append(Entry(AUTO, "lml", settings=_constant(LMLSettings())))
+    found.append(Entry(PAPER, "lml", settings=lambda flow, steps: paper("flux" if flow else "sd", steps)))
+    for scheme, order in SCHEMES:
+        for gain in GAINS:
+            label = scheme if order == 1 else f"{scheme} {order}"
+            found.append(Entry(f"LML {label}, g {gain}", "lml", settings=_constant(fixed_gain(gain, scheme, order))))
+    return {entry.name: entry for entry in (*found, *_wrapped())}
+
+
+def _wrapped() -> list[Entry]:
+    """LML around ComfyUI's multistep samplers."""
+    kappa = 1e-3
+    settings = _constant(LMLSettings(damping_mode="relative", damping=kappa / WRAPPED_GAIN, kappa=kappa))
+    return [Entry(f"LML({name})", "wrapped", name, settings) for name in (*MULTISTEP, SA_SOLVER)]

@@ -1,0 +1,163 @@
+"""What the cells say: LML auto against the best peer of each cell, against single peers, and tables per condition."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from statistics import fmean
+from typing import NamedTuple
+
+from .grid import Condition
+from .store import Record
+
+AUTO = "LML auto"
+SINGLE = ("euler", "dpmpp_2m", "uni_pc")
+FLOOR = 1e-9
+"""Below it a Fréchet distance is rounding."""
+
+Block = dict[str, Record]
+"""The cells of one condition and one number of calls, by sampler."""
+
+
+class Group(NamedTuple):
+    """Cells whose ratio to the best peer is averaged, and what it is to be."""
+
+    name: str
+    measure: str
+    goal: float
+    holds: Callable[[Condition, int], bool]
+
+
+def _groups() -> list[Group]:
+    groups = []
+    for problem, exact in (("exact", True), ("networks", False)):
+        guided = ((5, 12, 0.9), (15, 30, 1.0))
+        for low, high, goal in guided:
+            name = f"RMS, {problem}, CFG 4 and 7, {low} to {high} calls"
+            groups.append(Group(name, "rms", goal, _within(exact, True, low, high)))
+        for low, high in ((5, 12), (15, 30)):
+            name = f"RMS, {problem}, no guidance, {low} to {high} calls"
+            groups.append(Group(name, "rms", 1.0, _within(exact, False, low, high)))
+    for low, high, goal in ((5, 6, 0.6), (8, 10, 0.8), (12, 30, 1.0)):
+        name = f"Fréchet to converged, exact, {low} to {high} calls"
+        groups.append(Group(name, "frechet_converged", goal, _within(True, None, low, high)))
+    return groups
+
+
+def _within(exact: bool, guided: bool | None, low: int, high: int) -> Callable[[Condition, int], bool]:
+    def holds(condition: Condition, calls: int) -> bool:
+        return condition.exact == exact and guided in (None, condition.guided) and low <= calls <= high
+
+    return holds
+
+
+def condition_of(record: Record) -> Condition:
+    return Condition(**record["condition"])
+
+
+def blocks(records: Iterable[Record]) -> dict[tuple[Condition, int], Block]:
+    """The cells by condition and calls, in the order of the grid."""
+    result: dict[tuple[Condition, int], Block] = defaultdict(dict)
+    for record in records:
+        result[condition_of(record), record["calls"]][record["entry"]] = record
+    return dict(result)
+
+
+def value(record: Record | None, measure: str) -> float:
+    """A figure of a cell; infinity where the sampler gave none."""
+    found = None if record is None else record[measure]
+    return math.inf if found is None else max(found, FLOOR)
+
+
+def best_peer(block: Block, measure: str) -> Record:
+    """The best of ComfyUI's samplers in a block, chosen after the fact."""
+    return min((record for record in block.values() if record["kind"] == "peer"), key=lambda r: value(r, measure))
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """NaN for no values; infinity if one is."""
+    logs = [math.log(entry) for entry in values]
+    return math.exp(fmean(logs)) if logs else math.nan
+
+
+def ratio_to_best(block: Block, entry: str, measure: str) -> float:
+    return value(block.get(entry), measure) / value(best_peer(block, measure), measure)
+
+
+def group_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) -> str:
+    """Markdown: the geometric mean ratio of a sampler to the best peer of each cell, by group."""
+    rows = [["cells of the group", "cells", f"{entry} / best peer", "goal"]]
+    for group in _groups():
+        chosen = [block for key, block in cells.items() if group.holds(*key)]
+        if chosen:
+            mean = geometric_mean(ratio_to_best(block, entry, group.measure) for block in chosen)
+            rows.append([group.name, str(len(chosen)), f"{mean:.2f}", f"≤ {group.goal:g}"])
+    return table(rows)
+
+
+def ranking_table(cells: dict[tuple[Condition, int], Block]) -> str:
+    """Markdown: what `group_table` says, for every sampler; `-` where one has no figures in some of the cells."""
+    groups = [(group, [block for key, block in cells.items() if group.holds(*key)]) for group in _groups()]
+    groups = [(group, chosen) for group, chosen in groups if chosen]
+    rows = [["sampler", *(group.name for group, _ in groups)]]
+    for name in dict.fromkeys(name for block in cells.values() for name in block):
+        means = [
+            geometric_mean(ratio_to_best(block, name, group.measure) for block in chosen) for group, chosen in groups
+        ]
+        rows.append([name, *(f"{mean:.2f}" if mean < math.inf else "-" for mean in means)])
+    return table(rows)
+
+
+def single_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) -> str:
+    """Markdown: how often a sampler is better than single peers, and its worst cell."""
+    rows = [["against", "better in RMS", "geometric mean", "worst ratio", "in the cell"]]
+    for peer in SINGLE:
+        ratios = {
+            key: value(block.get(entry), "rms") / value(block[peer], "rms")
+            for key, block in cells.items()
+            if value(block.get(peer), "rms") < math.inf
+        }
+        if not ratios:
+            continue
+        (condition, calls), worst = max(ratios.items(), key=lambda item: item[1])
+        share = fmean(ratio < 1 for ratio in ratios.values())
+        mean = geometric_mean(ratios.values())
+        rows.append([peer, f"{share:.0%}", f"{mean:.2f}", f"{worst:.2f}", f"{condition.name}, {calls} calls"])
+    return table(rows)
+
+
+def loss_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO, count: int = 15) -> str:
+    """Markdown: the cells where a sampler is furthest behind the best peer, and which that is."""
+    ratios = {key: ratio_to_best(block, entry, "rms") for key, block in cells.items()}
+    rows = [["cell", f"{entry} / best peer", "best peer"]]
+    for key in sorted(ratios, key=lambda key: -ratios[key])[:count]:
+        if ratios[key] > 1:
+            condition, calls = key
+            rows.append([f"{condition.name}, {calls}", f"{ratios[key]:.2f}", best_peer(cells[key], "rms")["entry"]])
+    return table(rows)
+
+
+def condition_table(records: list[Record], measure: str) -> str:
+    """Markdown: samplers down, calls across, for one condition; the best in bold, `-` where there is none."""
+    calls = sorted({record["calls"] for record in records})
+    by_cell = {(record["entry"], record["calls"]): record for record in records}
+    best = {count: min(value(record, measure) for record in records if record["calls"] == count) for count in calls}
+    rows = [["sampler", *(str(count) for count in calls)]]
+    for name in dict.fromkeys(record["entry"] for record in records):
+        rows.append([name, *(_figure(by_cell.get((name, count)), measure, best[count]) for count in calls)])
+    return table(rows)
+
+
+def _figure(record: Record | None, measure: str, best: float) -> str:
+    found = value(record, measure)
+    if record is None or math.isinf(found):
+        return "-"
+    text = f"{found:.3g}"
+    if measure == "rms":
+        text += f" ({record['rms_low']:.3g}–{record['rms_high']:.3g})"
+    return f"**{text}**" if found == best else text
+
+
+def table(rows: list[list[str]]) -> str:
+    """Markdown; the first row is the head."""
+    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([head, "|" + " --- |" * len(rows[0]), *body])

@@ -1,0 +1,156 @@
+"""The LML correction around any sampler: every model call of the sampler is corrected before the sampler sees it."""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from .correction import measure_turn, turn_away
+from .damping import relative_damping
+from .parametrization import Parametrization
+from .sampler import DEFAULT_SETTINGS
+from .settings import LMLSettings
+
+Denoiser = Callable[..., Tensor]
+Sampler = Callable[..., Tensor]
+
+USED = ("damping_mode", "strength", "damping", "kappa", "start_percent", "end_percent")
+"""The settings that concern the correction alone; the others describe a sampler, and the wrapped one is its own."""
+
+REMEMBERED = 3
+"""Past evaluations kept in a run. Going back two levels (heunpp2) needs three; who goes back further starts anew."""
+
+SAME_LEVEL = 1e-5
+"""Relative difference below which two sigmas are one: samplers compute theirs through exp and log in float32."""
+
+
+class Evaluation(NamedTuple):
+    """One model call of a run."""
+
+    noise: Tensor
+    """The noise prediction before its correction, `[B, ...]`."""
+    sigma: Tensor
+    """`[B, 1, ...]`."""
+
+
+def wrap_sampler(
+    sampler: Sampler, settings: LMLSettings = DEFAULT_SETTINGS, parametrization: Parametrization = "ve"
+) -> Sampler:
+    """Put the LML correction around a sampler of the k-diffusion kind.
+
+    The sampler gets a model whose every call returns a corrected prediction:
+
+        e = (x - alpha D) / sigma          the model's noise prediction
+        v = correct(e, p)                  p: the noise prediction of an earlier call, before its correction
+        D' = (x - sigma v) / alpha         what the sampler sees in place of D
+
+    **Which call is p.** The last one at a strictly larger sigma, among the three calls before; without one the call
+    is not corrected. v extrapolates from p to e along the path, so p must lie behind e on it:
+
+    - One call a step (euler, multistep): the call of the step before, as in `sample_lml`.
+    - Several calls a step (Heun, DPM-2, 2S, SEEDS): the stages fall in sigma, and each follows the one before.
+    - The same sigma again (Heun's next step, PECE): the point was only moved, so p stays the call before both.
+    - Back up (Heun++, a rejected step, restarts): calls that now lie ahead do not count.
+
+    **Noise.** A step that adds fresh noise (ancestral, SDE) turns the direction by it, and the rule is the same: p is
+    still an earlier prediction of the model. The `adaptive` mode sees the turn and corrects such steps little, the
+    `relative` one corrects them fully. (Measured on an exact mixture: a p that is blind to the noise, the previous
+    denoised prediction seen from the present state, was worse.)
+
+    Samplers that read the unconditional prediction by a function of their own in `model_options` (CFG++) read it as
+    the model made it; only what the model call returns is corrected. At sigma 0, and at sigma 1 of a flow model, where
+    the noise prediction does not determine D, a call returns D itself.
+
+    Args:
+        sampler: `sampler(model, x, sigmas, extra_args=..., callback=..., disable=..., **options) -> Tensor`.
+        settings: its fields of the correction; `start_percent` and `end_percent` count the steps of `sigmas`, and a
+            call between two of them belongs to the step that it is in. `kappa = 0` or `strength = 0` is the bare
+            sampler, bit for bit.
+        parametrization: `ve` (eps, v and EDM models) or `flow`.
+
+    Returns:
+        A sampler of the same signature, named `lml_` and the name of `sampler`. A run's state begins and ends in a
+        call of it. `extra_args["denoise_mask"]`, if present, restricts the correction to what it marks.
+
+    Raises:
+        ValueError: the parametrization is unknown, or a field of `settings` that describes the sampler itself is not
+            at its default.
+
+    Source: arXiv 2505.24222, Algorithm 1, whose solver may be any.
+    """
+    if parametrization not in get_args(Parametrization):
+        raise ValueError(
+            f"parametrization is {parametrization!r}; choose one of {', '.join(get_args(Parametrization))}."
+        )
+    for field in fields(settings):
+        value, default = getattr(settings, field.name), getattr(DEFAULT_SETTINGS, field.name)
+        if field.name not in USED and value != default:
+            raise ValueError(
+                f"{field.name} is {value!r}, but around another sampler only {', '.join(USED)} have a meaning. "
+                f"Leave it at {default!r}, and choose the wrapped sampler instead."
+            )
+
+    def wrapped(
+        model: Denoiser,
+        x: Tensor,
+        sigmas: Tensor,
+        extra_args: dict[str, Any] | None = None,
+        callback: Any = None,
+        disable: bool | None = None,
+        **options: Any,
+    ) -> Tensor:
+        if not settings.neutral:
+            model = CorrectedModel(model, sigmas.to(x.device), replace(settings, scheme="ddim"), parametrization)
+        return sampler(model, x, sigmas, extra_args=extra_args, callback=callback, disable=disable, **options)
+
+    wrapped.__name__ = f"lml_{getattr(sampler, '__name__', 'sampler')}"
+    return wrapped
+
+
+class CorrectedModel:
+    """A denoiser in front of another one, for one run; every other attribute is that of the model behind it."""
+
+    def __init__(
+        self, model: Denoiser, sigmas: Tensor, settings: LMLSettings, parametrization: Parametrization
+    ) -> None:
+        self._model = model
+        self._sigmas = sigmas
+        self._settings = settings
+        self._parametrization: Parametrization = parametrization
+        self._past: tuple[Evaluation, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __call__(self, x: Tensor, sigma: Tensor, **extra_args: Any) -> Tensor:
+        """The corrected denoised prediction; x `[B, ...]`, sigma `[B]`."""
+        denoised = self._model(x, sigma, **extra_args)
+        sigma = sigma.reshape(-1, *[1] * (x.ndim - 1))
+        alpha = torch.ones_like(sigma) if self._parametrization == "ve" else 1 - sigma
+        noise = (x - alpha * denoised) / torch.where(sigma > 0, sigma, 1)
+        past = tuple(one for one in self._past if one.noise.shape == noise.shape)
+        self._past = (Evaluation(noise, sigma), *past)[:REMEMBERED]
+        if not past:
+            return denoised
+        settings, weight = self._settings, extra_args.get("denoise_mask")
+        turn = measure_turn(noise, self._previous(noise, sigma, past), weight)
+        damping, sensitivity = relative_damping(settings, turn.energy)
+        corrected = turn_away(noise, turn, damping, settings.kappa, weight, sensitivity)
+        # In this form a call that is not corrected returns the very bits of the model.
+        scale = torch.where(alpha > 0, sigma / torch.where(alpha > 0, alpha, 1), 0)
+        return torch.addcmul(denoised, scale, noise - corrected).to(denoised.dtype)
+
+    def _previous(self, noise: Tensor, sigma: Tensor, past: tuple[Evaluation, ...]) -> Tensor:
+        """p of the rule in `wrap_sampler`; `noise` itself, from which nothing turns, where there is none."""
+        previous = noise
+        for one in reversed(past):
+            previous = torch.where(one.sigma > sigma * (1 + SAME_LEVEL), one.noise, previous)
+        settings, steps = self._settings, len(self._sigmas) - 1
+        if settings.start_percent == 0 and settings.end_percent == 1:
+            return previous
+        reached = (self._sigmas >= sigma.unsqueeze(-1) * (1 - SAME_LEVEL)).sum(-1)
+        share = (reached - 1).clamp(0, steps - 1) / steps
+        inside = (share >= settings.start_percent) & ((share < settings.end_percent) | (settings.end_percent == 1))
+        return torch.where(inside, previous, noise)

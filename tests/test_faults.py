@@ -1,0 +1,110 @@
+"""Faults during a run, as a person meets them: the message says what happened, and the next run is clean."""
+
+from typing import Any
+
+import pytest
+import torch
+from comfy_host.client import Client, PromptError
+from comfy_host.prompts import Info, Prompt, around, inputs_of
+from node_definitions import node_ids
+from torch import Tensor
+
+STEPS = 4
+SAMPLERS = ("LMLKSampler", "LMLKSamplerAdvanced", "LMLSampler", "LMLWrapSampler")
+OF_THEIR_OWN = {"LMLPreset", "LMLSweep", "LMLTune"}
+"""Nodes that sample nothing, or whose runs fail one by one: see their own tests."""
+
+
+def workflow(info: Info, node: str, fault: str = "", step: int = 1, where: str = "model") -> Prompt:
+    """A sampler node with a model that fails as told, or does not."""
+    chosen: dict[str, Any] = {"steps": STEPS, "seed": 3, "noise_seed": 3}
+    prompt = around(info, node, {name: value for name, value in chosen.items() if name in inputs_of(info, node)})
+    model = ["LMLDemoModel", 0]
+    if fault:
+        inputs = {"model": model, "fault": fault, "step": step, "where": where}
+        prompt["faulty"] = {"class_type": "TestFaultyModel", "inputs": inputs}
+    for other in prompt.values():
+        if other["class_type"] == "BasicScheduler":
+            other["inputs"]["steps"] = STEPS
+        elif fault and other["class_type"] != "TestFaultyModel" and other["inputs"].get("model") == model:
+            other["inputs"]["model"] = ["faulty", 0]
+        if other["class_type"] == "LMLDemoModel":
+            other["inputs"]["batch_size"] = 2
+    return prompt
+
+
+def only_latent(server: Client, prompt: Prompt) -> Tensor:
+    (latent,) = server.run(prompt).latents.values()
+    return latent
+
+
+@pytest.fixture(scope="module", params=SAMPLERS)
+def healthy(request: pytest.FixtureRequest, server: Client, info: Info) -> tuple[str, Tensor]:
+    """A sampler node, and what it makes of a healthy model."""
+    latent = only_latent(server, workflow(info, request.param))
+    assert latent.isfinite().all()
+    return request.param, latent
+
+
+def check_message_and_next_run(
+    server: Client, info: Info, healthy: tuple[str, Tensor], message: str, **fault: Any
+) -> None:
+    node, expected = healthy
+    with pytest.raises(PromptError, match=message):
+        server.run(workflow(info, node, **fault))
+    assert torch.equal(only_latent(server, workflow(info, node)), expected)
+
+
+def test_all_nodes_with_a_model_are_covered(info: Info) -> None:
+    """A new node that samples has to be added to one of the lists."""
+    kinds = {name: {kind for kind, *_ in inputs_of(info, name).values()} for name in node_ids()}
+    sampling = {name for name in node_ids() if "MODEL" in kinds[name] or "SAMPLER" in info[name]["output"]}
+    assert sampling == set(SAMPLERS) | OF_THEIR_OWN
+
+
+@pytest.mark.parametrize("step", range(1, STEPS + 1))
+def test_cancelling_at_any_step(server: Client, info: Info, healthy: tuple[str, Tensor], step: int) -> None:
+    check_message_and_next_run(server, info, healthy, "^interrupted$", fault="cancel", step=step)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("raise", "RuntimeError: the model broke"),
+        ("out of memory", "can't allocate memory: you tried to allocate"),
+        ("out of device memory", "This error means you ran out of memory on your GPU"),
+        ("half the size", r"The size of tensor a \(16\) must match the size of tensor b \(32\)"),
+        ("one rank less", "The size of tensor a .* must match the size of tensor b"),
+        ("no tensor", "'NoneType' object has no attribute 'chunk'"),
+    ],
+)
+def test_a_model_that_fails(server: Client, info: Info, healthy: tuple[str, Tensor], fault: str, message: str) -> None:
+    """The host's own words for its own and the model's errors."""
+    check_message_and_next_run(server, info, healthy, message, fault=fault, step=2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "step", "where"), [("nan", 1, "model"), ("inf", 3, "model"), ("nan", STEPS, "guidance")]
+)
+def test_a_number_that_is_none_is_reported_with_step_and_sigma(
+    server: Client, info: Info, healthy: tuple[str, Tensor], fault: str, step: int, where: str
+) -> None:
+    message = rf"FloatingPointError: .*step {step} of {STEPS}.*sigma [\d.]+"
+    check_message_and_next_run(server, info, healthy, message, fault=fault, step=step, where=where)
+
+
+@pytest.mark.parametrize("fault", ["one picture of the batch", "one channel", "half the size"])
+def test_a_wrong_shape_is_reported_with_the_step(
+    server: Client, info: Info, healthy: tuple[str, Tensor], fault: str
+) -> None:
+    """A patch of the guidance may hand over what torch would broadcast in silence."""
+    message = rf"ValueError: .*step 2 of {STEPS}.*shape"
+    check_message_and_next_run(server, info, healthy, message, fault=fault, step=2, where="guidance")
+
+
+@pytest.mark.parametrize("fault", ["float64", "float16"])
+def test_another_dtype_is_taken_as_it_is(server: Client, info: Info, healthy: tuple[str, Tensor], fault: str) -> None:
+    node, expected = healthy
+    latent = only_latent(server, workflow(info, node, fault, step=2, where="guidance"))
+    assert latent.dtype == expected.dtype
+    torch.testing.assert_close(latent, expected, atol=5e-3, rtol=0)

@@ -1,0 +1,101 @@
+"""A long queue from two people at once: no cross-talk, no growing memory, no file left open."""
+
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import torch
+from comfy_host.client import Client
+from comfy_host.prompts import Prompt, around, inputs_of
+from node_definitions import node_ids
+from torch import Tensor
+
+PROMPTS = 200 if os.environ.get("LML_TESTS") == "full" else 32
+CASES = 8
+GROWTH = 0.01
+
+log = logging.getLogger(__name__)
+
+Info = dict[str, Any]
+Case = tuple[str, int]
+
+
+def prompt_of(info: Info, case: Case) -> Prompt:
+    """Nodes, sizes, batches and models mixed; a number is always the same workflow."""
+    node, number = case
+    chosen = {"steps": 3 + number % 3, "seed": number, "noise_seed": number, "cfg": 1.0 + number % 4}
+    chosen["batch_size"] = 1 + number % 2
+    known = inputs_of(info, node)
+    prompt = around(info, node, {name: value for name, value in chosen.items() if name in known})
+    for other in prompt.values():
+        if other["class_type"] == "LMLDemoModel":
+            other["inputs"] |= {"variant": ("eps", "flow")[number % 2], "batch_size": 1 + number % 3}
+        elif other["class_type"] == "BasicScheduler":
+            other["inputs"]["steps"] = 3 + number % 3
+        elif other["class_type"] == "SamplerCustom":
+            other["inputs"]["noise_seed"] = number
+    width = 32 + 16 * (number % 3)  # of the demo model's pixels
+    prompt["size"] = {"class_type": "EmptyLatentImage", "inputs": {"width": width, "height": 32, "batch_size": 1}}
+    for other in prompt.values():
+        if other["inputs"].get("latent_image") == ["LMLDemoModel", 3]:
+            other["inputs"]["latent_image"] = ["size", 0]
+    return prompt
+
+
+def result_of(client: Client, info: Info, case: Case) -> list[Tensor]:
+    return list(client.run(prompt_of(info, case)).latents.values())
+
+
+def resident_kilobytes(client: Client) -> int:
+    """Memory of the server without what it only shares or could drop, and without ComfyUI's list of past prompts."""
+    requests.post(f"{client.url}/history", json={"clear": True}, timeout=10)
+    lines = Path(f"/proc/{client.pid}/smaps_rollup").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("Private_Dirty")).split()[1])
+
+
+def open_files(pid: int) -> list[str]:
+    """Regular files that the server has open."""
+    found = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.append(os.readlink(link))
+        except FileNotFoundError:  # closed meanwhile
+            continue
+    return sorted(target for target in found if target.startswith("/") and not target.startswith("/dev/"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="reads memory from /proc: Linux alone")
+def test_two_clients_and_a_long_queue(server: Client, info: Info) -> None:
+    assert server.pid is not None
+    cases = [(node, number) for number in range(CASES) for node in node_ids()][: max(CASES, len(node_ids()))]
+    alone = {case: result_of(server, info, case) for case in cases}
+    assert any(alone.values())
+    queue = [cases[k % len(cases)] for k in range(PROMPTS)]
+    failures: list[str] = []
+
+    def work(client: Client, own: list[Case]) -> None:
+        for case in own:
+            results = zip(result_of(client, info, case), alone[case], strict=True)
+            if not all(torch.equal(result, expected) for result, expected in results):
+                failures.append(f"{case} differs from the same workflow alone")
+
+    def both(own: list[Case]) -> None:
+        clients = [Client(server.address), Client(server.address)]
+        threads = [threading.Thread(target=work, args=(client, own[k::2])) for k, client in enumerate(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    both(queue[: PROMPTS // 4])  # warm-up
+    memory, files = resident_kilobytes(server), open_files(server.pid)
+    both(queue[PROMPTS // 4 :])
+    grown = resident_kilobytes(server) / memory - 1
+    assert not failures
+    assert open_files(server.pid) == files
+    log.info("%d prompts: %d kB after the warm-up, %+.2f %%; %d files open", PROMPTS, memory, 100 * grown, len(files))
+    assert grown < GROWTH

@@ -1,0 +1,156 @@
+"""Beside packs that patch ComfyUI's samplers, beside a second copy of itself, in a ComfyUI that does not fit."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from node_definitions import node_ids
+
+ROOT = Path(__file__).parents[1]
+MEDDLER = ROOT / "tests" / "packs" / "test_meddler"
+LOADER = """
+import asyncio, hashlib, json, logging, os, sys
+from pathlib import Path
+from comfy_host.install import comfyui_path
+sys.path.insert(0, str(comfyui_path()))
+from comfy.cli_args import args
+args.cpu = True
+import nodes, torch
+from comfy_extras.nodes_custom_sampler import KSamplerSelect
+
+def look():
+    loaded = nodes.NODE_CLASS_MAPPINGS
+    found = {
+        "nodes": sorted((name, loaded[name].RELATIVE_PYTHON_MODULE) for name in loaded if name.startswith("LML")),
+        "KSampler": list(nodes.KSampler.INPUT_TYPES()["required"]["sampler_name"][0]).count("lml"),
+        "KSamplerSelect": list(KSamplerSelect.define_schema().inputs[0].options).count("lml"),
+    }
+    if "LMLKSampler" in loaded:
+        model, positive, negative, latent, _ = loaded["LMLDemoModel"].execute("eps", "star", "blue", 1).result
+        linked = {"model": model, "positive": positive, "negative": negative, "latent_image": latent}
+        schema = loaded["LMLKSampler"].define_schema()
+        values = {entry.id: entry.default for entry in schema.inputs if entry.id not in linked}
+        own = loaded["LMLKSampler"].execute(**linked, **(values | {"steps": 4})).result[0]["samples"]
+        arguments = "normal", positive, negative, latent
+        entry, euler = (
+            nodes.KSampler().sample(model, 0, 4, values["cfg"], name, *arguments)[0]["samples"]
+            for name in ("lml", "euler")
+        )
+        found["pictures"] = [hashlib.sha256(picture.numpy().tobytes()).hexdigest() for picture in (own, entry, euler)]
+    return found
+
+for name, folders in json.loads(sys.argv[1]).items():
+    if os.fork() == 0:  # each has a ComfyUI of its own, for one import of it
+        logging.basicConfig(filename=name + ".log", format="%(levelname)s %(message)s", level=logging.INFO, force=True)
+        for folder in folders:
+            assert asyncio.run(nodes.load_custom_node(folder)), folder
+        Path(name + ".json").write_text(json.dumps(look()))
+        os._exit(0)
+    os.wait()
+"""
+
+OLDER = "import comfyui_version; comfyui_version.__version__ = '0.15.9'"
+NEWER = "import comfy.latent_formats; del comfy.latent_formats.ChromaRadiance"
+
+Loaded = dict[str, tuple[dict[str, Any], str]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("neighbours")
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path) -> Loaded:
+    """By case: what ComfyUI has after it loaded some packs in their order, and its log."""
+    ignore = shutil.ignore_patterns(".*", "tests", "benchmarks", "__pycache__")
+    copy = shutil.copytree(ROOT, folder / "another-folder", ignore=ignore)
+    for name, line in (("older", OLDER), ("newer", NEWER)):  # packs that make of this ComfyUI another one
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text(f"{line}\nNODE_CLASS_MAPPINGS = {{}}\n")
+    cases = {
+        "alone": [ROOT],
+        "before": [MEDDLER, ROOT],
+        "after": [ROOT, MEDDLER],
+        "twice": [ROOT, copy],
+        "without": [MEDDLER],
+        "on an older": [folder / "older", ROOT],
+        "on a newer": [folder / "newer", ROOT],
+    }
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "benchmarks")}
+    command = [sys.executable, "-c", LOADER, json.dumps(cases, default=str)]
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    assert process.returncode == 0 and "Traceback" not in process.stderr, process.stderr
+    texts = ((name, folder / f"{name}.json", folder / f"{name}.log") for name in cases)
+    return {name: (json.loads(found.read_text()), log.read_text()) for name, found, log in texts}
+
+
+def complaints(log: str) -> list[str]:
+    return [line for line in log.splitlines() if line.startswith(("WARNING", "ERROR")) and "LML" in line]
+
+
+def test_alone(loaded: Loaded) -> None:
+    found, log = loaded["alone"]
+    assert len(found["nodes"]) == len(node_ids()) and found["KSampler"] == found["KSamplerSelect"] == 1
+    assert found["pictures"][0] == found["pictures"][1] != found["pictures"][2]
+    assert not complaints(log)
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_beside_a_pack_that_patches_the_samplers(loaded: Loaded, order: str) -> None:
+    found, log = loaded[order]
+    assert found == loaded["alone"][0] and not complaints(log)
+
+
+def test_two_copies(loaded: Loaded, folder: Path) -> None:
+    found, log = loaded["twice"]
+    assert found == loaded["alone"][0]
+    (warning,) = complaints(log)
+    assert f"LML Sampler in {folder / 'another-folder'} was not loaded: it is installed twice" in warning
+    assert f"was loaded from {ROOT} already. Remove one of the two folders." in warning and "Traceback" not in log
+
+
+def test_without_the_pack_nothing_of_it_is_there(loaded: Loaded) -> None:
+    assert loaded["without"][0] == {"nodes": [], "KSampler": 0, "KSamplerSelect": 0}
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("on an older", "it needs ComfyUI 0.16.0 or newer and this is 0.15.9. Update ComfyUI."),
+        ("on a newer", "'ChromaRadiance'. Update LML Sampler and ComfyUI; if both are the newest, tell https://"),
+    ],
+)
+def test_a_comfyui_that_does_not_fit_is_named_without_a_stack_trace(loaded: Loaded, case: str, message: str) -> None:
+    found, log = loaded[case]
+    assert found == {"nodes": [], "KSampler": 0, "KSamplerSelect": 0}
+    (line,) = complaints(log)
+    assert line.startswith("ERROR LML Sampler in ") and message in line and "Traceback" not in log
+
+
+def test_a_comfyui_that_states_no_version_is_too_old(pack: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "comfyui_version", None)
+    assert pack.nodes.loading.is_too_old(pack.nodes.loading.comfyui_version())
+
+
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [
+        ("0.15.99", True),
+        ("0.3.48", True),
+        ("without a version", True),
+        ("0.16", False),
+        ("0.16.0", False),
+        ("0.30.0", False),
+        ("1.0.0", False),
+        ("v-next", False),
+    ],
+)
+def test_which_versions_are_too_old(pack: ModuleType, version: str, old: bool) -> None:
+    assert pack.nodes.loading.is_too_old(version) == old

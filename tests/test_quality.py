@@ -1,0 +1,142 @@
+"""The benchmark: its distances, its counting of calls, its choice of cells, one cell from end to end."""
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from quality import measures, summary
+from quality.grid import Condition, Names, Task, conditions, tasks
+from quality.store import Cells, key_of
+
+# ComfyUI's deis and dpm_fast and torchsde warn.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+CONDITION = Condition("digits", "ve", None, 4.0, "normal")
+
+
+@pytest.fixture(scope="module")
+def work(pack: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """The worker's module, keeping what it keeps in a folder of its own."""
+    from quality import work
+
+    work.FOLDER = tmp_path_factory.mktemp("quality")
+    return work
+
+
+def whitened(generator: np.random.Generator, count: int, axes: int) -> np.ndarray:
+    """Samples whose mean is exactly 0 and whose covariance is exactly the identity."""
+    samples = generator.standard_normal((count, axes))
+    samples -= samples.mean(0)
+    return samples @ np.linalg.inv(np.linalg.cholesky(np.cov(samples.T))).T
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32), axes=st.integers(2, 6))
+def test_the_frechet_distance_of_gaussians_is_the_closed_one(seed: int, axes: int) -> None:
+    """Commuting covariances: |m_a - m_b|^2 + sum (s_a - s_b)^2 over the axes."""
+    generator = np.random.default_rng(seed)
+    turn = np.linalg.qr(generator.standard_normal((axes, axes)))[0]
+    (mean_a, mean_b), (std_a, std_b) = generator.standard_normal((2, axes)), generator.uniform(0.1, 3, (2, axes))
+    a = (mean_a + whitened(generator, 50, axes) * std_a) @ turn
+    b = (mean_b + whitened(generator, 70, axes) * std_b) @ turn
+    exact = ((mean_a - mean_b) ** 2).sum() + ((std_a - std_b) ** 2).sum()
+    assert measures.Frechet(a)(b) == pytest.approx(exact, rel=1e-4, abs=1e-5)
+    assert measures.Frechet(a)(a) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_bootstrap_interval_covers_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    hits = 0
+    for _ in range(1000):
+        low, high = measures.rms_interval(generator.exponential(2.0, 100), seed=0)
+        hits += low <= np.sqrt(2) <= high
+    assert 0.90 < hits / 1000 < 0.97
+
+
+@pytest.mark.parametrize(
+    ("name", "budget", "steps", "calls"),
+    [
+        ("euler", 8, 8, 8),
+        ("uni_pc", 8, 8, 8),
+        ("heun", 8, 4, 7),
+        ("dpmpp_2s_ancestral", 5, 3, 5),
+        ("seeds_3", 8, 3, 7),
+        ("LML auto", 8, 8, 8),
+    ],
+)
+def test_calls_are_counted(work: ModuleType, name: str, budget: int, steps: int, calls: int) -> None:
+    from quality import probing
+
+    assert probing.steps_within(name, budget) == steps
+    assert probing.calls_of(name, steps) == calls
+
+
+def test_a_sampler_that_chooses_its_calls_gets_no_figures_below_them(work: ModuleType) -> None:
+    (record,) = work.run_task(Task(CONDITION, "dpm_adaptive", (20,)))
+    assert (record["note"], record["rms"], record["steps"]) == ("needs more calls", None, None)
+
+
+def test_every_sampler_is_there(work: ModuleType) -> None:
+    import comfy.samplers
+    from quality import probing
+
+    names = probing.names()
+    twins = {name for name in comfy.samplers.SAMPLER_NAMES if name.endswith("_gpu")}
+    assert set(names.peers) == {*comfy.samplers.SAMPLER_NAMES, "sa_solver, eta 0"} - twins - {"ddim", "lml"}
+    assert {"euler_ancestral", "dpmpp_2m_sde", "sa_solver"} <= names.stochastic
+    assert not {"euler", "uni_pc", "deis", "sa_solver, eta 0"} & names.stochastic
+
+
+def test_the_quick_cells_are_among_the_others(work: ModuleType) -> None:
+    from quality import probing
+
+    def cells(quick: bool) -> set[tuple[Condition, str, int]]:
+        return {(t.condition, t.entry, calls) for t in tasks(probing.names(), quick) for calls in t.calls}
+
+    assert cells(True) < cells(False)
+
+
+def test_each_scheduler_meets_each_path_and_guidance() -> None:
+    exact = [condition for condition in conditions() if condition.exact]
+    assert len({(c.path, c.scheduler) for c in exact}) == 2 * 5
+    assert len({(c.guided, c.scheduler) for c in exact}) == 2 * 5
+    assert len(set(exact)) == len(exact)
+
+
+def test_one_cell_from_end_to_end(work: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Euler comes closer with more calls; the same cell is the same again; the key tells cells apart."""
+    monkeypatch.setitem(work.SAMPLES, "digits", 24)
+    monkeypatch.setitem(work.CONVERGED_STEPS, True, 60)
+    work.problem_of.cache_clear()
+    work.yardstick.cache_clear()
+    few, many = work.run_task(Task(CONDITION, "euler", (5, 30)))
+    assert 0 < many["rms"] < few["rms"] and many["rms_low"] < many["rms"] < many["rms_high"]
+    assert 0 < many["frechet_converged"] < few["frechet_converged"]
+    assert (few["calls_made"], few["seed"], few["note"]) == (5, 0, None)
+    (again,) = work.run_task(Task(CONDITION, "euler", (5,)))
+    assert again | {"seconds": 0} == few | {"seconds": 0}
+    keys = {work.cell_key(CONDITION, name, calls) for name in ("euler", "LML auto") for calls in (5, 30)}
+    assert len(keys) == 4 and {few["key"], many["key"]} < keys
+    (auto,) = work.run_task(Task(CONDITION, "LML auto", (5,)))
+    blocks = summary.blocks([few, auto])
+    assert summary.ratio_to_best(blocks[CONDITION, 5], "LML auto", "rms") == auto["rms"] / few["rms"]
+
+
+def test_an_ended_run_goes_on_after_its_last_whole_cell(tmp_path: Path) -> None:
+    path = tmp_path / "cells.jsonl"
+    cells = Cells(path)
+    for number in (1, 2):
+        cells.add({"key": key_of({"number": number}), "number": number})
+    whole = path.read_text()
+    path.write_text(whole + '{"key": "3", "nu')
+    assert [record["number"] for record in Cells(path).found.values()] == [1, 2]
+    assert path.read_text() == whole
+
+
+def test_what_is_too_dear_for_the_networks_is_left_out() -> None:
+    names = Names(("euler", "sde"), ("auto", "fixed"), frozenset({"sde"}), frozenset({"auto"}), frozenset({"auto"}))
+    network = Condition("network", "ve", None, 4.0, "normal")
+    assert names.chosen(network, quick=False) == ["euler", "auto"]
+    assert names.chosen(CONDITION, quick=False) == ["euler", "sde", "auto", "fixed"]

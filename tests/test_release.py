@@ -1,0 +1,205 @@
+"""What a release promises: node definitions that saved workflows can rely on, valid metadata, an archive that works."""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import requests
+import yaml
+from comfy_host.server import PACK, comfyui
+from demo import cell_prompt
+from node_definitions import SNAPSHOT, Definitions, allowed_by, breaking_changes, definitions, is_released, version
+from release_notes import release_notes
+
+ROOT = Path(__file__).parents[1]
+COMFY = Path(sys.executable).with_name("comfy")
+SHIPPED = {"__init__.py", "pyproject.toml", "LICENSE", "README.md", "CHANGELOG.md", "lml_sampler", "nodes", "workflows"}
+SHIPPED_IF_THERE = {"locales"}
+
+
+def test_saved_workflows_keep_working(pack: ModuleType) -> None:
+    old, new = json.loads(SNAPSHOT.read_text()), definitions(pack)
+    if not allowed_by(old["version"], version()):
+        broken = breaking_changes(old["nodes"], new)
+        assert not broken, "\n".join([*broken, "Before the first release: run make node-definitions."])
+    if is_released(version()):
+        assert old == {"version": version(), "nodes": new}, "run make node-definitions"
+
+
+def remove(inputs: list[dict[str, Any]]) -> None:
+    del inputs[1]
+
+
+def rename(inputs: list[dict[str, Any]]) -> None:
+    inputs[1]["name"] = "other"
+
+
+def swap(inputs: list[dict[str, Any]]) -> None:
+    inputs[0], inputs[1] = inputs[1], inputs[0]
+
+
+def insert(inputs: list[dict[str, Any]]) -> None:
+    inputs.insert(1, {"name": "new", "type": "INT", "optional": True})
+
+
+def append_required(inputs: list[dict[str, Any]]) -> None:
+    inputs.append({"name": "new", "type": "INT", "optional": False})
+
+
+def retype(inputs: list[dict[str, Any]]) -> None:
+    inputs[1]["type"] = "STRING"
+
+
+def raise_min(inputs: list[dict[str, Any]]) -> None:
+    next(entry for entry in inputs if "min" in entry)["min"] += 1e-3
+
+
+def lower_max(inputs: list[dict[str, Any]]) -> None:
+    next(entry for entry in inputs if "max" in entry)["max"] -= 1e-3
+
+
+def drop_option(inputs: list[dict[str, Any]]) -> None:
+    next(entry for entry in inputs if "options" in entry)["options"].pop()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [remove, rename, swap, insert, append_required, retype, raise_min, lower_max, drop_option],
+    ids=lambda change: change.__name__,
+)
+def test_a_breaking_change_is_seen(pack: ModuleType, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    old = definitions(pack)
+    new = copy.deepcopy(old)
+    change(new["LMLSampler"]["inputs"])
+    assert breaking_changes(old, new)
+
+
+def test_a_node_or_an_output_that_goes_is_seen(pack: ModuleType) -> None:
+    old = definitions(pack)
+    without: Definitions = {name: value for name, value in old.items() if name != "LMLSampler"}
+    assert breaking_changes(old, without) == ["LMLSampler is gone"]
+    new = copy.deepcopy(old)
+    new["LMLDemoModel"]["outputs"].pop()
+    assert len(breaking_changes(old, new)) == 1
+
+
+def test_growth_breaks_nothing(pack: ModuleType) -> None:
+    old = definitions(pack)
+    new = copy.deepcopy(old)
+    new["LMLAnother"] = copy.deepcopy(new["LMLSampler"])
+    inputs = new["LMLSampler"]["inputs"]
+    inputs.append({"name": "new", "type": "INT", "optional": True, "min": 1})
+    next(entry for entry in inputs if "options" in entry)["options"].append("one more")
+    inputs[0]["max"] += 1
+    inputs[0]["default"] += 1
+    new["LMLDemoModel"]["outputs"].append("IMAGE")
+    assert not breaking_changes(old, new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "allowed"),
+    [
+        ("0.1.0", "0.1.0", False),
+        ("0.1.0", "0.1.9", False),
+        ("0.1.0", "0.2.0", True),
+        ("0.9.0", "1.0.0", True),
+        ("1.0.0", "1.5.0", False),
+        ("1.5.0", "2.0.0", True),
+        ("1.5.0", "0.6.0", False),
+    ],
+)
+def test_which_versions_may_break(old: str, new: str, allowed: bool) -> None:
+    assert allowed_by(old, new) == allowed
+
+
+def test_the_metadata_agree() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == version() and re.fullmatch(r"\d+\.\d+\.\d+", version())
+    assert re.search(rf"^## {re.escape(version())} \(", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    for image in re.findall(r'^(?:Icon|Banner) = ".*/main/(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE):
+        assert (ROOT / image).is_file()
+
+
+def test_the_issue_forms_ask_for_the_report() -> None:
+    for name in ("bug", "quality"):
+        form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml").read_text())
+        report = next(field for field in form["body"] if field["id"] == "report")
+        assert "LMLReport" in report["attributes"]["description"] and report["validations"]["required"]
+
+
+def test_a_tag_publishes_after_the_tests() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "publish.yml").read_text())
+    assert workflow[True] == {"push": {"tags": ["v*"]}}  # YAML 1.1 reads the key `on` as true
+    commands = [step.get("run", "") for step in workflow["jobs"]["publish"]["steps"]]
+    order = [
+        next(place for place, command in enumerate(commands) if part in command)
+        for part in (".ci/run", "release_notes.py", "node validate", "node publish")
+    ]
+    assert order == sorted(order)
+
+
+def test_release_notes_are_the_section_of_the_version(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "CITATION.cff"):
+        shutil.copy(ROOT / name, tmp_path)
+    changelog = tmp_path / "CHANGELOG.md"
+    changelog.write_text(f"# Changelog\n\n## {version()} (2030-01-02)\n\n- New.\n\n## 0.0.1 (2029-01-02)\n\n- Old.\n")
+    assert release_notes(tmp_path, version()) == "- New."
+    changelog.write_text(f"# Changelog\n\n## {version()} (unreleased)\n\n- New.\n")
+    with pytest.raises(ValueError, match="no dated section"):
+        release_notes(tmp_path, version())
+    with pytest.raises(ValueError, match=r"pyproject.toml says version .*, the tag says 9.9.9"):
+        release_notes(tmp_path, "9.9.9")
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the registry's own tool packs of this working tree."""
+    tree = tmp_path_factory.mktemp("tree")
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines():
+        if (ROOT / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tree / name)
+    subprocess.run(["git", "init", "--quiet"], cwd=tree, check=True)
+    subprocess.run(["git", "add", "--all"], cwd=tree, check=True)
+    validated = subprocess.run([COMFY, "--skip-prompt", "node", "validate"], cwd=tree, capture_output=True, text=True)
+    text = validated.stdout + validated.stderr
+    assert validated.returncode == 0 and "All validation checks passed" in text and "arning" not in text, text
+    subprocess.run([COMFY, "--skip-prompt", "node", "pack"], cwd=tree, check=True, capture_output=True)
+    return tree / "node.zip"
+
+
+def test_the_archive_holds_what_is_needed_and_nothing_else(archive: Path) -> None:
+    assert archive.stat().st_size < 10_000_000
+    packed = set(zipfile.ZipFile(archive).namelist())
+    top = {name.split("/")[0] for name in packed}
+    assert SHIPPED <= top <= SHIPPED | SHIPPED_IF_THERE
+    for folder in top & {"lml_sampler", "nodes", "workflows", "locales"}:
+        needed = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*") if path.is_file()}
+        assert packed >= {name for name in needed if "__pycache__" not in name}
+
+
+def test_the_archive_works_in_a_fresh_comfyui_and_leaves_nothing_behind(archive: Path, tmp_path: Path) -> None:
+    pack = tmp_path / "custom_nodes" / PACK
+    zipfile.ZipFile(archive).extractall(pack)
+    shipped = {path for path in pack.rglob("*") if path.is_file()}
+    with comfyui(tmp_path) as client:
+        before = {path for path in tmp_path.rglob("*") if path.is_file()}
+        workflow = client.to_api(json.loads((pack / "workflows" / "LML_Demo.json").read_text()))
+        (pictures,) = client.run(cell_prompt(workflow, "lml", 3, ("star", "blue"))).images.values()
+        assert pictures
+        assert requests.get(f"{client.url}/extensions/{PACK}/docs/LMLKSampler.md", timeout=10).ok
+        assert "LML_Demo" in requests.get(f"{client.url}/workflow_templates", timeout=10).json()[PACK]
+    after = {path for path in tmp_path.rglob("*") if path.is_file()}
+    made = {path.relative_to(tmp_path) for path in after - before if "__pycache__" not in path.parts}
+    assert {path.parts[0] for path in made} <= {"output", "temp", "user"} and shipped <= after
+    assert not any("lml" in path.as_posix().lower() for path in made if path.parts[0] == "user")

@@ -1,0 +1,271 @@
+"""Every kind of model that ComfyUI samples: its own classes around a few layers, and its own patches."""
+
+import os
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lml_sampler import LMLSettings, sample_lml
+
+FULL = os.environ.get("LML_TESTS") == "full"
+STEPS = 6
+RANKS = {"audio": (4, 24), "image": (4, 8, 8), "video": (4, 3, 8, 8)}
+Model = tuple[Any, Any]
+"""A MODEL and the CONDITIONING to sample it with."""
+
+
+class Network(torch.nn.Module):
+    """Mixes channels at each point; takes any rank, or the list of latents of an audio and video model."""
+
+    def __init__(self, dtype: torch.dtype, device: Any, operations: Any, **_: Any) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.mix = operations.Linear(4, 4, dtype=dtype, device=device)
+
+    def forward(self, x: Any, timesteps: Tensor, context: Tensor, **_: Any) -> Any:
+        if isinstance(x, list):
+            return [self.forward(part, timesteps, context) for part in x]
+        mixed = self.mix(x.movedim(1, -1)).movedim(-1, 1)
+        rest = [1] * (x.ndim - 1)
+        return torch.tanh(mixed + context.mean((1, 2)).view(-1, *rest)) * torch.cos(timesteps / 1000).view(-1, *rest)
+
+
+@pytest.fixture
+def build(pack: ModuleType) -> Callable[..., Model]:
+    """Makes a MODEL of a type, with weights of a dtype, for latents of a shape without the batch."""
+    import comfy.conds
+    import comfy.latent_formats
+    import comfy.supported_models_base
+    from comfy.model_base import BaseModel, ModelType
+    from comfy.model_patcher import ModelPatcher
+
+    class TinyModel(BaseModel):
+        def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+            conds = super().extra_conds(**kwargs)
+            conds["c_crossattn"] = comfy.conds.CONDRegular(kwargs["cross_attn"])
+            if len(kwargs.get("latent_shapes") or ()) > 1:
+                conds["latent_shapes"] = comfy.conds.CONDConstant(kwargs["latent_shapes"])
+            return conds
+
+    def make(kind: str, dtype: torch.dtype = torch.float32, rank: int = 4, **sampling: Any) -> Model:
+        class Format(comfy.latent_formats.LatentFormat):
+            latent_channels = 4
+            latent_dimensions = rank - 2
+
+        class Config(comfy.supported_models_base.BASE):
+            unet_extra_config: ClassVar[dict[str, Any]] = {}
+            latent_format = Format
+            sampling_settings = sampling
+
+        config = Config({})
+        cast = None if dtype == torch.float32 else torch.float32
+        config.set_inference_dtype(dtype, cast)
+        model = TinyModel(config, ModelType[kind], device=torch.device("cpu"), unet_model=Network)
+        generator = torch.Generator().manual_seed(3)
+        weight = torch.randn(4, 4, generator=generator) * 0.6
+        model.diffusion_model.mix.load_state_dict({"weight": weight.to(dtype), "bias": torch.zeros(4).to(dtype)})
+        patcher = ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
+        return patcher, [[torch.randn(1, 2, 4, generator=generator), {}]]
+
+    return make
+
+
+def run(pack: ModuleType, model: Model, latent: dict[str, Any], cfg: float = 3.0, **options: Any) -> Any:
+    """LMLKSampler with its defaults, on an empty negative."""
+    patcher, positive = model
+    negative = [[torch.zeros(1, 2, 4), {}]]
+    node = pack.nodes.ksampler.LMLKSampler
+    linked = {"model": patcher, "positive": positive, "negative": negative, "latent_image": latent}
+    values = {entry.id: entry.default for entry in node.define_schema().inputs if entry.id not in linked}
+    chosen = values | {"seed": 1, "steps": STEPS, "cfg": cfg} | options
+    return node.execute(**linked, **chosen).result[0]["samples"]
+
+
+def euler(model: Model, latent: dict[str, Any], cfg: float = 3.0, scheduler: str = "normal") -> Any:
+    import nodes
+
+    patcher, positive = model
+    negative = [[torch.zeros(1, 2, 4), {}]]
+    return nodes.KSampler().sample(patcher, 1, STEPS, cfg, "euler", scheduler, positive, negative, latent)[0]["samples"]
+
+
+def latent_of(shape: tuple[int, ...], batch: int = 2) -> dict[str, Any]:
+    return {"samples": torch.zeros(batch, *shape)}
+
+
+def check(pack: ModuleType, model: Model, latent: dict[str, Any]) -> None:
+    """Finite, not the plain sampler; with kappa 0 the plain sampler bit for bit; the same twice; batch = singles."""
+    result = run(pack, model, latent)
+    assert result.isfinite().all() and result.std() > 1e-3
+    plain = euler(model, latent)
+    assert torch.equal(run(pack, model, latent, kappa=0.0), plain)
+    assert not torch.allclose(result, plain, rtol=1e-6, atol=1e-6)
+    assert torch.equal(run(pack, model, latent), result)
+    for k in range(len(result)):
+        alone = run(pack, model, {"samples": latent["samples"][k : k + 1], "batch_index": [k]})
+        torch.testing.assert_close(alone, result[k : k + 1], atol=1e-4, rtol=1e-3)
+    multistep = run(pack, model, latent, scheme="dpmsolver++", order=2)
+    assert multistep.isfinite().all()
+
+
+def test_every_model_type_of_the_host(pack: ModuleType, build: Callable[..., Model], subtests: pytest.Subtests) -> None:
+    from comfy.model_base import ModelType
+
+    for kind in ModelType.__members__:
+        with subtests.test(kind):
+            check(pack, build(kind), latent_of(RANKS["image"]))
+
+
+@pytest.mark.parametrize("kind", ["EPS", "FLOW"])
+@pytest.mark.parametrize("shape", RANKS.values(), ids=RANKS)
+def test_every_rank(pack: ModuleType, build: Callable[..., Model], kind: str, shape: tuple[int, ...]) -> None:
+    check(pack, build(kind, rank=len(shape) + 1), latent_of(shape))
+
+
+@pytest.mark.parametrize(
+    ("kind", "sampling"),
+    [
+        ("EPS", {"zsnr": True}),
+        ("V_PREDICTION", {"zsnr": True}),
+        ("V_PREDICTION_EDM", {"sigma_data": 0.5, "sigma_max": 80.0, "sigma_min": 0.002}),
+        ("FLOW", {"shift": 3.0}),
+        ("FLOW", {"shift": 1.73, "multiplier": 1.0}),
+        ("FLOW", {"shift": 3.0, "noise_scale": 0.7}),
+        ("FLUX", {"shift": 1.15}),
+        ("STABLE_CASCADE", {"shift": 2.0}),
+        ("FLOW_COSMOS", {"sigma_max": 200.0, "sigma_min": 0.01, "sigma_data": 1.0}),
+    ],
+    ids=str,
+)
+def test_sampling_settings(pack: ModuleType, build: Callable[..., Model], kind: str, sampling: dict[str, Any]) -> None:
+    check(pack, build(kind, **sampling), latent_of(RANKS["image"]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "node", "arguments"),
+    [
+        *[("EPS", "ModelSamplingDiscrete", (name, False)) for name in ("lcm", "x0", "v_prediction", "img_to_img")],
+        ("EPS", "ModelSamplingDiscrete", ("v_prediction", True)),
+        *[
+            ("EPS", "ModelSamplingContinuousEDM", (name, 80.0, 0.01))
+            for name in ("v_prediction", "edm", "edm_playground_v2.5", "eps", "cosmos_rflow")
+        ],
+        ("EPS", "ModelSamplingContinuousV", ("v_prediction", 500.0, 0.03)),
+        ("EPS", "ModelSamplingStableCascade", (2.0,)),
+        ("FLOW", "ModelSamplingSD3", (3.0,)),
+        ("FLOW", "ModelSamplingFlux", (1.15, 0.5, 1024, 1024)),
+        ("V_PREDICTION", "RescaleCFG", (0.7,)),
+    ],
+    ids=str,
+)
+def test_the_patches_of_the_host(
+    pack: ModuleType, build: Callable[..., Model], kind: str, node: str, arguments: tuple[Any, ...]
+) -> None:
+    import comfy_extras.nodes_model_advanced as advanced
+
+    patcher, positive = build(kind)
+    (patched,) = getattr(advanced, node)().patch(patcher, *arguments)
+    check(pack, (patched, positive), latent_of(RANKS["image"]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2], ids=str)
+@pytest.mark.parametrize("kind", ["EPS", "FLUX"])
+def test_narrow_weights(pack: ModuleType, build: Callable[..., Model], kind: str, dtype: torch.dtype) -> None:
+    check(pack, build(kind, dtype=dtype), latent_of(RANKS["image"]))
+
+
+@pytest.mark.parametrize("kind", ["EPS", "FLOW"])
+def test_audio_and_video_in_one_latent(pack: ModuleType, build: Callable[..., Model], kind: str) -> None:
+    from comfy.nested_tensor import NestedTensor
+
+    model = build(kind, rank=5)
+    latent = {"samples": NestedTensor([torch.zeros(2, *RANKS["video"]), torch.zeros(2, *RANKS["audio"])])}
+    result = run(pack, model, latent).unbind()
+    assert [tuple(part.shape) for part in result] == [(2, *RANKS["video"]), (2, *RANKS["audio"])]
+    assert all(part.isfinite().all() and part.std() > 1e-3 for part in result)
+    plain, expected = run(pack, model, latent, kappa=0.0).unbind(), euler(model, latent).unbind()
+    assert all(torch.equal(one, other) for one, other in zip(plain, expected, strict=True))
+    assert not torch.allclose(result[0], plain[0], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", RANKS.values(), ids=RANKS)
+def test_masks(pack: ModuleType, build: Callable[..., Model], shape: tuple[int, ...]) -> None:
+    picture = torch.randn(2, *shape, generator=torch.Generator().manual_seed(9))
+    mask = torch.zeros(1, 1, *shape[1:])
+    mask[..., : shape[-1] // 2] = 1
+    latent = {"samples": picture, "noise_mask": mask}
+    model = build("EPS", rank=len(shape) + 1)
+    result = run(pack, model, latent)
+    outside = mask.expand_as(picture) == 0
+    torch.testing.assert_close(result[outside], picture[outside], atol=1e-5, rtol=1e-5)
+    assert (result - picture)[~outside].abs().mean() > 0.02
+    assert torch.equal(run(pack, model, latent, kappa=0.0), euler(model, latent))
+
+
+def test_regional_prompts(pack: ModuleType, build: Callable[..., Model]) -> None:
+    import nodes
+
+    patcher, left = build("EPS")
+    right = [[torch.full((1, 2, 4), 0.8), {}]]
+    mask = torch.zeros(1, 64, 64)
+    mask[..., :32] = 1
+    (left,) = nodes.ConditioningSetMask().append(left, mask, "default", 1.0)
+    (right,) = nodes.ConditioningSetArea().append(right, 32, 64, 32, 0, 1.0)
+    (both,) = nodes.ConditioningCombine().combine(left, right)
+    latent = latent_of(RANKS["image"])
+    result = run(pack, (patcher, both), latent)
+    assert result.isfinite().all() and not torch.allclose(result, run(pack, (patcher, left), latent))
+    assert torch.equal(run(pack, (patcher, both), latent, kappa=0.0), euler((patcher, both), latent))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, on import of its compiler
+@pytest.mark.parametrize("backend", ["inductor"] if FULL else ["eager"])  # building C++ takes most of a minute
+def test_a_compiled_model(pack: ModuleType, build: Callable[..., Model], backend: str) -> None:
+    from comfy_api.torch_helpers import set_torch_compile_wrapper
+
+    patcher, positive = build("EPS")
+    compiled = patcher.clone()
+    set_torch_compile_wrapper(model=compiled, backend=backend)
+    latent = latent_of(RANKS["image"])
+    result, expected = run(pack, (compiled, positive), latent), run(pack, (patcher, positive), latent)
+    torch.testing.assert_close(result, expected, atol=1e-4, rtol=1e-4)
+
+
+class NoDoubles(TorchDispatchMode):
+    """Fails at the first operation that makes a float64 tensor, which MPS and DirectML do not have."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        made = result if isinstance(result, tuple | list) else (result,)
+        assert not any(isinstance(value, Tensor) and value.dtype == torch.float64 for value in made), function
+        return result
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        LMLSettings(),
+        LMLSettings(scheme="dpmsolver++", order=3),
+        LMLSettings(scheme="dpmsolver", order=2, target="increment", damping_mode="relative"),
+        LMLSettings(damping_mode="absolute", eta=1.0),
+    ],
+    ids=str,
+)
+def test_no_device_needs_float64(settings: LMLSettings, dtype: torch.dtype) -> None:
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0)).to(dtype) * 14
+    sigmas = torch.tensor([14.0, 7.0, 3.0, 1.0, 0.3, 0.0])
+    mask = torch.ones(1, 1, 8, 8)
+    mask[..., :3] = 0
+
+    def model(x: Tensor, sigma: Tensor, denoise_mask: Tensor, seed: int) -> Tensor:
+        return torch.tanh(x)
+
+    with NoDoubles():
+        result = sample_lml(model, x, sigmas, {"denoise_mask": mask, "seed": 1}, disable=True, settings=settings)
+    assert result.isfinite().all()
