@@ -104,7 +104,7 @@ class Recorder:
         damping: tuple[float | Tensor, float] | None = None,
         weight: Tensor | None = None,
     ) -> None:
-        """Measure u = `vector`, p = `previous` and what u became, each `[B, ...]`; `damping` that of `relative_damping`."""
+        """Measure u = `vector`, p = `previous` and what u became, each `[B, ...]`; `damping` by `relative_damping`."""
         figures = self._figures[-1]
         turn = measure_turn(vector, vector if previous is None else previous, weight)
         length = turn.energy.sqrt()
