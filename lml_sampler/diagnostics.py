@@ -101,10 +101,10 @@ class Recorder:
         vector: Tensor,
         previous: Tensor | None,
         corrected: Tensor | None = None,
-        damping: float | Tensor | None = None,
+        damping: tuple[float | Tensor, float] | None = None,
         weight: Tensor | None = None,
     ) -> None:
-        """Measure u = `vector`, p = `previous` and what u became, each `[B, ...]`; `damping` in units of |u|^2."""
+        """Measure u = `vector`, p = `previous` and what u became, each `[B, ...]`; `damping` by `relative_damping`."""
         figures = self._figures[-1]
         turn = measure_turn(vector, vector if previous is None else previous, weight)
         length = turn.energy.sqrt()
@@ -118,7 +118,8 @@ class Recorder:
             figures["rotation"] = torch.rad2deg(torch.atan2(bend.tangent_squared.sqrt(), 1 + bend.along))
             figures["gain"] = (bend.tangent_squared / nonzero(turn.tangent_squared)).sqrt()
         if damping is not None:
-            figures["damping"] = torch.as_tensor(damping, dtype=length.dtype, device=length.device).expand_as(length)
+            base, sensitivity = damping
+            figures["damping"] = turn.tangent_squared * sensitivity + base
 
     def plain(self, vector: Tensor, previous: Tensor | None, weight: Tensor | None) -> None:
         """This step is not corrected: it is the first one, outside the window or the last one of the scheme `auto`."""
