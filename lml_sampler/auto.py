@@ -64,11 +64,11 @@ def advance_auto(
     change = noise - memory.noise
     if step.weight is not None:
         change *= step.weight
-    damped = _damped(settings, turn.energy, turn.tangent_squared)
-    gain = damped * _agreement(change, memory, step.weight)
+    gain = _damped(settings, turn.energy, turn.tangent_squared) * _agreement(change, memory, step.weight)
     direction = torch.addcmul(noise, gain * min(coefficients.gain, MOST_GAIN), change)
     if step.recorder is not None:
-        step.recorder.measure(noise, memory.noise, direction, settings.kappa / damped, step.weight)
+        damping = relative_damping(settings, turn.energy)
+        step.recorder.measure(noise, memory.noise, direction, damping, step.weight)
         if coefficients.gain > MOST_GAIN:
             step.recorder.note(f"the schedule asks for a gain of {coefficients.gain:.3g}; {MOST_GAIN:g} is the most")
         if settings.stochastic:

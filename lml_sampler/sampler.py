@@ -213,8 +213,7 @@ def _corrected(
     damping, sensitivity = relative_damping(settings, turn.energy)
     corrected = turn_away(vector, turn, damping, settings.kappa, step.weight, sensitivity)
     if step.recorder is not None:
-        damping = damping + sensitivity * turn.tangent_squared
-        step.recorder.measure(vector, memory.previous, corrected, damping, step.weight)
+        step.recorder.measure(vector, memory.previous, corrected, (damping, sensitivity), step.weight)
     return corrected, None if memory.energy is None else turn.energy
 
 
