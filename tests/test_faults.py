@@ -10,9 +10,9 @@ from node_definitions import node_ids
 from torch import Tensor
 
 STEPS = 4
-SAMPLERS = ("LMLKSampler", "LMLKSamplerAdvanced", "LMLSampler", "LMLWrapSampler")
-OF_THEIR_OWN = {"LMLPreset", "LMLReport", "LMLSweep", "LMLTune"}
-"""Nodes that sample nothing, or whose runs fail one by one: see their own tests."""
+SAMPLERS = ("LMLKSampler", "LMLKSamplerAdvanced", "LMLSampler")
+OF_THEIR_OWN = {"LMLPreset", "LMLReport", "LMLSweep", "LMLTune", "LMLWrapSampler"}
+"""Nodes that sample nothing or by another sampler, or whose runs fail one by one: see their own tests."""
 
 
 def workflow(info: Info, node: str, fault: str = "", step: int = 1, where: str = "model") -> Prompt:

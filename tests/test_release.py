@@ -99,8 +99,9 @@ def test_growth_breaks_nothing(pack: ModuleType) -> None:
     inputs = new["LMLSampler"]["inputs"]
     inputs.append({"name": "new", "type": "INT", "optional": True, "min": 1})
     next(entry for entry in inputs if "options" in entry)["options"].append("one more")
-    inputs[0]["max"] += 1
-    inputs[0]["default"] += 1
+    number = next(entry for entry in inputs if "max" in entry)
+    number["max"] += 1
+    number["default"] += 1
     new["LMLDemoModel"]["outputs"].append("IMAGE")
     assert not breaking_changes(old, new)
 

@@ -134,7 +134,7 @@ def test_the_list_entry_works_in_ksampler(server: Client, workflow: dict[str, An
         ({"preset": "mine"}, "'mine' not in"),
         ({"strength": 3.0}, "Value 3.0 bigger than max of 2.0"),
         ({"steps": 0}, "Value 0 smaller than min of 1"),
-        ({"order": 2, "preset": "custom"}, "order is 2, but the scheme ddim is of order 1. Set order to 1"),
+        ({"order": 2, "preset": "custom"}, "order is 2, but the scheme auto is of order 1. Set order to 1"),
     ],
 )
 def test_bad_input_is_named(server: Client, workflow: dict[str, Any], inputs: dict[str, Any], message: str) -> None:
@@ -147,7 +147,7 @@ def test_bad_input_is_named(server: Client, workflow: dict[str, Any], inputs: di
 def test_velocity_on_an_eps_model_is_named(server: Client) -> None:
     prompt = {
         "1": {"class_type": "LMLDemoModel", "inputs": {"variant": "eps", "shape": "star", "color": "any"}},
-        "2": {"class_type": "LMLSampler", "inputs": {"preset": "custom", "target": "velocity"}},
+        "2": {"class_type": "LMLSampler", "inputs": {"preset": "custom", "scheme": "ddim", "target": "velocity"}},
         "3": {
             "class_type": "SamplerCustom",
             "inputs": {

@@ -23,6 +23,9 @@ FEEDS = {
 SMALL = {"EmptyImage": {"width": 32, "height": 32}, "SolidMask": {"width": 32, "height": 32}}
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
+NEEDED = {"LMLReport": ("model", "positive", "negative")}
+"""Optional sockets that a node wants nevertheless, as long as no other stands in for them."""
+
 SUBJECT = "subject"
 
 
@@ -64,7 +67,7 @@ def _add(prompt: Prompt, info: Info, key: str, node: str, values: dict[str, Any]
             continue
         if kind in WIDGETS and not options.get("forceInput"):
             prompt[key]["inputs"][name] = default(options)
-        elif not optional:
+        elif not optional or name in NEEDED.get(node, ()):
             prompt[key]["inputs"][name] = _feed(prompt, info, name, kind)
 
 
