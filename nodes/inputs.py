@@ -70,8 +70,7 @@ def strength_inputs() -> list[io.Input]:
             step=1e-6,
             tooltip="For the preset custom. "
             "Mixing κ: how much the previous step bends this one. 0 is exactly the plain sampler. In the scheme auto "
-            "the share of the gain that the schedule asks for; with ddim 0.3 (5 steps, strong guidance) to 0.7 are "
-            "good.",
+            "the share of the gain that the schedule asks for; with ddim 0.3 (few steps) to 0.7 are good.",
         ),
     ]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 STEPS = 4
 SAMPLERS = ("LMLKSampler", "LMLKSamplerAdvanced", "LMLSampler")
-OF_THEIR_OWN = {"LMLPreset", "LMLReport", "LMLSweep", "LMLTune", "LMLWrapSampler"}
+OF_THEIR_OWN = {"LMLPreset", "LMLReport", "LMLStrengthCurve", "LMLSweep", "LMLTune", "LMLWrapSampler"}
 """Nodes that sample nothing or by another sampler, or whose runs fail one by one: see their own tests."""
 
 

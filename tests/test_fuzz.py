@@ -14,7 +14,7 @@ from node_definitions import node_ids
 FULL = os.environ.get("LML_TESTS") == "full"
 EXAMPLES = 10_000 if FULL else 25
 SECONDS = 120
-QUICK = {"LMLTune": {"evaluations": 4, "seeds": 1, "reference_steps": 10}}
+QUICK = {"LMLTune": {"steps": 4, "evaluations": 4, "seeds": 1, "reference_steps": 10}}
 """Usual values in place of defaults that would take minutes."""
 CLEAR_ERRORS = ("ValueError", "FloatingPointError")
 WRONG_TYPES = [None, "", "nan", "inf", "-inf", "1e400", "seven", True, [], {}, ["nowhere", 0], "0x10"]

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 SHIPPED = sorted([ROOT / "__init__.py", *(ROOT / "nodes").rglob("*.py"), *(ROOT / "lml_sampler").rglob("*.py")])
 IMPORTS = {"torch", "numpy", "safetensors", "PIL", "scipy", "tqdm", "comfy", "comfy_api", "latent_preview", "nodes"}
 IMPORTS |= {"folder_paths", "node_helpers", "collections", "contextlib", "dataclasses", "datetime", "enum", "functools"}
-IMPORTS |= {"comfyui_version", "copy", "server", "unicodedata"}
+IMPORTS |= {"comfy_execution", "comfyui_version", "copy", "server", "unicodedata"}
 IMPORTS |= {
     "hashlib",
     "importlib",

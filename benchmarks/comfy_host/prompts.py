@@ -65,7 +65,7 @@ def _add(prompt: Prompt, info: Info, key: str, node: str, values: dict[str, Any]
     for name, (kind, options, optional) in inputs_of(info, node).items():
         if name in values:
             continue
-        if kind in WIDGETS and not options.get("forceInput"):
+        if (kind in WIDGETS or "default" in options) and not options.get("forceInput"):
             prompt[key]["inputs"][name] = default(options)
         elif not optional or name in NEEDED.get(node, ()):
             prompt[key]["inputs"][name] = _feed(prompt, info, name, kind)
