@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process unless told otherwise: more threads than free cores make a step several times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup test test-full test-hosts lint node-definitions demo demo-model bench-arithmetic bench-step-cost bench-quality
+.PHONY: setup test test-full test-workflows test-hosts lint node-definitions demo demo-model bench-arithmetic bench-step-cost bench-quality
 
 setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
@@ -15,6 +15,10 @@ test: lint
 # The same, with 10,000 fuzzing examples a node and 200 queued prompts (about an hour).
 test-full: lint
 	LML_TESTS=full $(BIN)/pytest tests -n 2 --dist loadfile $(ARGS)
+
+# Every workflow file, those with the largest text encoders included (about ten minutes).
+test-workflows: setup
+	LML_TESTS=full $(BIN)/pytest tests/test_workflows.py $(ARGS)
 
 # The host part of the suite in every supported ComfyUI, or in those of HOSTS="0.16.3 0.30.0".
 test-hosts:

@@ -1,7 +1,7 @@
 """The shipped workflow files: against the current nodes, and run in the real ComfyUI on tiny checkpoints.
 
 The checkpoints have the architectures and names of the public files (`benchmarks/tiny_models`). The workflows of the
-largest text encoders run with `make test-full`.
+largest text encoders run with `make test-workflows`.
 """
 
 import copy
