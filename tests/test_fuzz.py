@@ -14,7 +14,7 @@ from node_definitions import node_ids
 FULL = os.environ.get("LML_TESTS") == "full"
 EXAMPLES = 10_000 if FULL else 25
 SECONDS = 120
-QUICK = {"LMLTune": {"steps": 4, "evaluations": 4, "seeds": 1, "reference_steps": 10}}
+QUICK = {"LMLTune": {"steps": 4, "evaluations": 8, "seeds": 1, "reference_steps": 10}}
 """Usual values in place of defaults that would take minutes."""
 CLEAR_ERRORS = ("ValueError", "FloatingPointError")
 WRONG_TYPES = [None, "", "nan", "inf", "-inf", "1e400", "seven", True, [], {}, ["nowhere", 0], "0x10"]
@@ -121,4 +121,4 @@ def test_any_input_gives_a_picture_or_a_clear_error(server: Client, info: Info, 
         made += 1
 
     check()
-    assert made > EXAMPLES / 10  # a fuzzer that is refused each time would prove nothing
+    assert made > EXAMPLES / 10 or not widgets  # a fuzzer that is refused each time would prove nothing
