@@ -10,8 +10,14 @@ import pytest
 from comfy_host.client import Client
 from comfy_host.inprocess import load_pack
 from comfy_host.server import PACK, comfyui
+from hypothesis import settings
 
 TESTS = Path(__file__).parent
+
+# Property tests try the same examples in every run, and new ones in the full tier; neither has a time limit.
+settings.register_profile("quick", deadline=None, derandomize=True, database=None)
+settings.register_profile("full", deadline=None)
+settings.load_profile("full" if os.environ.get("LML_TESTS") == "full" else "quick")
 
 
 def audit(folder: Path, pack: Path) -> dict[str, str]:

@@ -104,7 +104,7 @@ gains = {"damping": st.floats(1e-8, 1e8), "kappa": st.floats(0, 1), "seed": st.i
 
 
 @given(shape=shapes, scale=st.sampled_from([1e-6, 1.0, 1e6]), **gains)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_length_is_kept(shape: tuple[int, ...], scale: float, damping: float, kappa: float, seed: int) -> None:
     step, previous = vectors(shape, seed)
     result = correct(step * scale, previous * scale, damping, kappa)
@@ -113,7 +113,7 @@ def test_length_is_kept(shape: tuple[int, ...], scale: float, damping: float, ka
 
 
 @given(shape=shapes, **gains)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_batch_equals_its_singles(shape: tuple[int, ...], damping: float, kappa: float, seed: int) -> None:
     step, previous = vectors(shape, seed)
     together = correct(step, previous, damping, kappa)
@@ -123,7 +123,7 @@ def test_a_batch_equals_its_singles(shape: tuple[int, ...], damping: float, kapp
 
 
 @given(scale=st.sampled_from([1e-3, 0.5, 4.0, 1e3]), **gains)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_scaling_the_step_scales_the_damping_quadratically(
     scale: float, damping: float, kappa: float, seed: int
 ) -> None:
@@ -133,7 +133,7 @@ def test_scaling_the_step_scales_the_damping_quadratically(
 
 
 @given(**gains)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_order_of_elements_does_not_matter(damping: float, kappa: float, seed: int) -> None:
     step, previous = vectors((2, 24), seed)
     order = torch.randperm(24, generator=torch.Generator().manual_seed(seed))

@@ -93,10 +93,7 @@ def test_any_input_gives_a_picture_or_a_clear_error(server: Client, info: Info, 
 
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         phases=[Phase.generate],  # a shorter example is not worth minutes of running workflows
-        derandomize=not FULL,
-        database=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(chosen=inputs(widgets), variant=st.sampled_from(["eps", "flow"]))

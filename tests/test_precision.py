@@ -86,7 +86,7 @@ def relative_error(value: Tensor, reference: Tensor) -> float:
     kappa=st.one_of(st.floats(0, 1), st.floats(-8, 0).map(lambda power: 10.0**power)),
     seed=st.integers(0, 999),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_float32_is_as_exact_as_its_inputs(
     turn: str, size: int, energy: float, damping: float, kappa: float, seed: int
 ) -> None:
@@ -119,7 +119,7 @@ def test_every_dtype_and_size(turn: str, dtype: torch.dtype, size: int) -> None:
 
 
 @given(angle=st.floats(0, 6.28), kappa=st.floats(0, 1), seed=st.integers(0, 99))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_rotating_the_operands_rotates_the_result(angle: float, kappa: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     step, previous = torch.randn(2, 1, 12, generator=generator, dtype=torch.float64)

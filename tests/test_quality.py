@@ -32,7 +32,7 @@ def whitened(generator: np.random.Generator, count: int, axes: int) -> np.ndarra
     return samples @ np.linalg.inv(np.linalg.cholesky(np.cov(samples.T))).T
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32), axes=st.integers(2, 6))
 def test_the_frechet_distance_of_gaussians_is_the_closed_one(seed: int, axes: int) -> None:
     """Commuting covariances: |m_a - m_b|^2 + sum (s_a - s_b)^2 over the axes."""

@@ -47,8 +47,8 @@ def test_the_search_finds_the_bottom_of_a_valley(pack: ModuleType, best: float, 
     assert len(calls) == len(trials) <= budget and len(set(calls)) == len(calls)
     assert trials[0].value == 1.0
     found = tuning.best_of(trials)
-    # Brent shrinks a bracket of 1 by the golden ratio or better.
-    assert abs(found.value - best) <= max(0.02, 0.618 ** (budget - 6))
+    # The scan alone comes within 0.25. Values told apart by two decimals are steps, which may end Brent's early.
+    assert abs(found.value - best) <= 0.1
 
 
 def test_the_search_chooses_among_candidates(pack: ModuleType, tuning: ModuleType) -> None:
