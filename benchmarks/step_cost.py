@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lml_sampler import LMLSettings, correct, sample_lml
-from lml_sampler.correction import inner, measure_turn_by_products, turn_away
+from lml_sampler.correction import combine, inner, measure_products, small_rotation
 from lml_sampler.released import correct_released
 
 LATENTS = {
@@ -96,10 +96,14 @@ def corrections(x: Tensor) -> dict[str, Run]:
     """The correction of one step as released, as `correct` does it, and as the loop does it in relative damping."""
     previous = x + 0.1 * torch.randn_like(x)
     energy = inner(previous, previous)
+
+    def loop() -> Tensor:
+        return combine(x, previous, small_rotation(measure_products(x, previous, energy), 1.0, 0.1))
+
     return {
         "released": lambda: correct_released(x, previous, 1.0, 0.1),
         "correct": lambda: correct(x, previous, 1.0, 0.1),
-        "loop": lambda: turn_away(x, measure_turn_by_products(x, previous, energy), 1.0, 0.1),
+        "loop": loop,
     }
 
 

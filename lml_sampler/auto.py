@@ -17,8 +17,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .correction import inner, measure_turn_by_products, nonzero
+from .correction import inner, measure_products, nonzero
 from .damping import relative_damping
+from .first_order import plain_step
 from .parametrization import Level, from_denoised
 from .schedule_gain import schedule_gain
 from .settings import LMLSettings
@@ -54,20 +55,19 @@ def advance_auto(
             step.recorder.plain(noise, None if memory is None else memory.noise, step.weight)
             if memory is not None and step.corrected:
                 step.recorder.note("the step to sigma 0 is not extrapolated")
-        ratio = target.sigma / here.sigma
-        state = torch.add(output * (target.alpha - here.alpha * ratio), state, alpha=ratio)
+        state = plain_step(state, output, here, target)
         return state.to(x.dtype), AutoMemory(noise, inner(noise, noise, step.weight), noise, here)
     coefficients = schedule_gain(memory.level, here, target)
     if not settings.stochastic:  # fresh noise is no surprise that a better step would have spared
         state, noise = _redo(state, noise, memory, coefficients.hindsight, coefficients.share, step, settings)
-    turn = measure_turn_by_products(noise, memory.noise, memory.energy, step.weight)
+    turn = measure_products(noise, memory.noise, memory.energy, step.weight)
     change = noise - memory.noise
     if step.weight is not None:
         change *= step.weight
-    gain = _damped(settings, turn.energy, turn.tangent_squared) * _agreement(change, memory, step.weight)
+    gain = _damped(settings, turn.tangent_squared) * _agreement(change, memory, step.weight)
     direction = torch.addcmul(noise, gain * min(coefficients.gain, MOST_GAIN), change)
     if step.recorder is not None:
-        damping = relative_damping(settings, turn.energy)
+        damping = relative_damping(settings)
         step.recorder.measure(noise, memory.noise, direction, damping, step.weight)
         if coefficients.gain > MOST_GAIN:
             step.recorder.note(f"the schedule asks for a gain of {coefficients.gain:.3g}; {MOST_GAIN:g} is the most")
@@ -92,7 +92,7 @@ def _redo(
     surprise = noise - memory.expected
     energy = inner(noise, noise, step.weight)
     relative = inner(surprise, surprise, step.weight) / nonzero(energy)
-    trust = _damped(settings, energy, relative).clamp(max=1)
+    trust = _damped(settings, relative).clamp(max=1)
     if step.recorder is not None:
         step.recorder.trust(trust, energy)
     if step.weight is not None:
@@ -101,9 +101,9 @@ def _redo(
     return state, torch.addcmul(noise, trust * (1 - share), surprise, value=-1)
 
 
-def _damped(settings: LMLSettings, energy: Tensor, tangent_squared: Tensor) -> Tensor:
+def _damped(settings: LMLSettings, tangent_squared: Tensor) -> Tensor:
     """kappa / lambda, the share of what the schedule asks for, `[B, 1, ...]`."""
-    damping, sensitivity = relative_damping(settings, energy)
+    damping, sensitivity = relative_damping(settings)
     return settings.kappa / (tangent_squared * sensitivity + damping)
 
 

@@ -25,6 +25,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+STEEPEST = 1e30
+"""The largest tan^2 that is told apart: a right angle."""
+
 
 class Turn(NamedTuple):
     """How a direction turned since the step before, per sample."""
@@ -39,6 +42,34 @@ class Turn(NamedTuple):
     """<across, u> / <u, u>, `[B, 1, ...]`: the rounding in `across`; w is across - overlap * u."""
     tangent_squared: Tensor
     """tan^2, `[B, 1, ...]`; exactly 0 where there is no turn, or no step."""
+
+
+class Shares(NamedTuple):
+    """The corrected vector as own * u - gain * other * (across or p)."""
+
+    own: Tensor
+    """`[B, 1, ...]`."""
+    other: Tensor
+    """`[B, 1, ...]`."""
+    gain: float = 1.0
+
+
+class Products(NamedTuple):
+    """The inner products of two directions, per sample, each `[B, 1, ...]`."""
+
+    energy: Tensor
+    """<u, u>, not 0."""
+    along: Tensor
+    """<p, u>."""
+    share: Tensor
+    """<p, u> / <u, u>."""
+    across: Tensor
+    """<w, w>."""
+
+    @property
+    def tangent_squared(self) -> Tensor:
+        """tan^2."""
+        return self.across / self.energy
 
 
 def correct(
@@ -108,21 +139,36 @@ def measure_turn(step: Tensor, previous: Tensor, weight: Tensor | None = None) -
     return Turn(energy, share - 1, across, overlap, torch.where(turned, tangent_squared, 0))
 
 
-def measure_turn_by_products(
-    step: Tensor, previous: Tensor, previous_energy: Tensor, weight: Tensor | None = None
-) -> Turn:
-    """`measure_turn` from two products and the known `<p, p>`, without forming w: `previous` stands for `across`.
+def measure_products(step: Tensor, previous: Tensor, previous_energy: Tensor, weight: Tensor | None = None) -> Products:
+    """What `small_rotation` needs, from two products and the known <p, p>, without forming w. Shapes as in `correct`.
 
-    Half the cost, and as accurate as long as the rotation is not amplified, that is for a slope of at most 10: a turn
-    below 1e-3 loses digits, but then it does not matter.
+    Half the cost of `measure_turn`, and as accurate as long as the rotation is not amplified, that is for a slope of
+    at most 10: a turn below 1e-3 loses digits, but then it does not matter.
     """
     product = torch.empty_like(step)
-    energy = inner(step, step, weight, product)
-    moves = energy > 0
-    scale = torch.where(moves, energy, 1)
-    share = inner(previous, step, weight, product) / scale
-    tangent_squared = torch.addcmul(previous_energy / scale, share, share, value=-1).clamp_min_(0)
-    return Turn(energy, share - 1, previous, share, torch.where(moves, tangent_squared, 0))
+    energy = nonzero(inner(step, step, weight, product))
+    along = inner(previous, step, weight, product)
+    share = along / energy
+    return Products(energy, along, share, torch.addcmul(previous_energy, along, share, value=-1).clamp_min_(0))
+
+
+def small_rotation(
+    products: Products, damping: float, kappa: float, sensitivity: float = 0.0, ratio: float = 1.0
+) -> Shares:
+    """`rotation` from products. `damping` > 0 and `sensitivity` as there; p is `ratio` times the measured vector.
+
+    The same formula, multiplied out by <u, u>. On a small latent these few operations are what a step costs, so every
+    number is folded into one of them.
+    """
+    energy, along, share, across = products
+    mixed = 1 - kappa + kappa * ratio
+    gain = mixed * kappa / damping
+    lever = torch.lerp(energy, along, kappa * ratio / mixed)
+    slope = lever.div_(torch.add(energy, across, alpha=(sensitivity + kappa**2) * ratio**2 / damping))
+    length = torch.addcmul(energy, slope * slope, across, value=(gain * ratio) ** 2)
+    own = torch.div(energy, length).sqrt_()
+    other = slope.mul_(own)
+    return Shares(own.addcmul_(other, share, value=gain * ratio), other, gain * ratio)
 
 
 def turn_away(
@@ -134,24 +180,29 @@ def turn_away(
     sensitivity: float = 0.0,
 ) -> Tensor:
     """Rotate `step` away from `turn.across`. Shapes as in `correct`, `damping` and `sensitivity` as in `rotation`."""
-    own, other = rotation(turn, damping, kappa, sensitivity)
-    step_wide = step.to(turn.across.dtype)
-    corrected = (own * step_wide).addcmul_(other, turn.across, value=-1)
+    return combine(step, turn.across, rotation(turn, damping, kappa, sensitivity), weight)
+
+
+def combine(step: Tensor, across: Tensor, shares: Shares, weight: Tensor | None = None) -> Tensor:
+    """The corrected vector where `weight` lets it in, `[B, ...]` like `step`."""
+    step_wide = step.to(across.dtype)
+    corrected = (shares.own * step_wide).addcmul_(shares.other, across, value=-shares.gain)
     if weight is not None:
         corrected = torch.lerp(step_wide, corrected, weight.to(corrected.dtype))
     return corrected.to(step.dtype)
 
 
-def rotation(turn: Turn, damping: float | Tensor, kappa: float, sensitivity: float = 0.0) -> tuple[Tensor, Tensor]:
-    """The corrected vector as own * u - other * across, both `[B, 1, ...]`.
+def rotation(turn: Turn, damping: float | Tensor, kappa: float, sensitivity: float = 0.0) -> Shares:
+    """What of u and of `turn.across` makes the corrected vector.
 
     `damping` is relative here, lambda / <u, u>, and grows by `sensitivity` tan^2.
     """
     tangent_squared = turn.tangent_squared
-    slope = (turn.along * kappa**2 + kappa) / (tangent_squared * (sensitivity + kappa**2) + damping)
-    cosine = (slope * slope * tangent_squared + 1).rsqrt_()
-    other = torch.where(tangent_squared > 0, slope * cosine, 0)
-    return torch.addcmul(cosine, other, turn.overlap), other
+    lever = (turn.along * kappa**2).add_(kappa).mul_(tangent_squared.sign())  # without a turn `across` is rounding
+    slope = lever.div_((tangent_squared * (sensitivity + kappa**2)).add_(damping))
+    cosine = (slope * tangent_squared).mul_(slope).add_(1).rsqrt_()
+    other = slope.mul_(cosine)
+    return Shares(torch.addcmul(cosine, other, turn.overlap), other)
 
 
 def inner(first: Tensor, second: Tensor, weight: Tensor | None = None, product: Tensor | None = None) -> Tensor:
@@ -163,8 +214,8 @@ def inner(first: Tensor, second: Tensor, weight: Tensor | None = None, product: 
 
 
 def nonzero(energy: Tensor) -> Tensor:
-    """`energy` with 1 in place of 0, so that a zero step divides to zero instead of NaN."""
-    return torch.where(energy > 0, energy, 1)
+    """`energy`, a sum of squares, with the smallest number in place of 0: a zero step divides to zero, not to NaN."""
+    return energy.clamp_min(torch.finfo(energy.dtype).tiny)
 
 
 def check_damping(damping: float) -> None:

@@ -20,18 +20,25 @@ turn alone, guided or not: all of it for small turns, half of it near tan^2 = 0.
 """
 
 
-def relative_damping(settings: LMLSettings, energy: Tensor) -> tuple[float | Tensor, float]:
+def relative_damping(settings: LMLSettings) -> tuple[float, float]:
     """The damping of one step in units of |u|^2, and what each unit of tan^2 adds to it.
 
-    absolute   lambda / |u|^2                the paper's lambda; |u|^2 grows with the size of the latent
     relative   lambda                        the same meaning at every size and for every model
     adaptive   lambda (1 + c tan^2)          damped more where the path bends: |u|^2 + c |w|^2 for |u|^2
 
-    with lambda = damping / strength. `energy` is |u|^2, `[B, 1, ...]`.
+    with lambda = damping / strength.
     """
     damping = settings.damping / settings.strength
-    if settings.damping_mode == "absolute":
-        return damping / nonzero(energy), 0.0
     if settings.damping_mode == "relative":
         return damping, 0.0
     return damping, damping * (AUTO_SENSITIVITY if settings.scheme == "auto" else TURN_SENSITIVITY)
+
+
+def any_damping(settings: LMLSettings, energy: Tensor) -> tuple[float | Tensor, float]:
+    """The same for every mode; `energy` is |u|^2, `[B, 1, ...]`.
+
+    absolute   lambda / |u|^2                the paper's lambda; |u|^2 grows with the size of the latent
+    """
+    if settings.damping_mode == "absolute":
+        return settings.damping / settings.strength / nonzero(energy), 0.0
+    return relative_damping(settings)

@@ -1,6 +1,5 @@
 """The sampling loop: one model call a step, its output corrected, then one step of the scheme."""
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,9 +8,10 @@ from torch import Tensor
 from tqdm.auto import trange
 
 from .auto import advance_auto
-from .correction import inner, measure_turn, measure_turn_by_products, turn_away
-from .damping import relative_damping
+from .correction import combine, inner, measure_products, measure_turn, rotation, small_rotation
+from .damping import any_damping, relative_damping
 from .diagnostics import Recorder
+from .first_order import advance_first_order, suits_first_order
 from .parametrization import Level, Parametrization, Quantity, convert, from_denoised, schedule, vp_scale
 from .released import correct_released
 from .schemes import INTEGRATES, combination, scheme_at, usable_order
@@ -99,38 +99,39 @@ def sample_lml(
     if settings.stochastic and noise_sampler is None:
         noise_sampler = seeded_noise_sampler(x, extra_args.get("seed"))
     weight = extra_args.get("denoise_mask")
-    ones = x.new_ones([x.shape[0]])
-    advance = advance_auto if settings.scheme == "auto" and not settings.neutral else _advance
+    rows = sigmas.to(x).unsqueeze(-1).repeat(1, x.shape[0])
+    little = _rotates_little(x.dtype, settings)
     memory: Any = None
     mark = _nothing if recorder is None else recorder.mark
     if recorder is not None:
         recorder.begin(settings, levels, x.device)
-    sums: list[Tensor] = []
+    probes: list[Tensor] = []
 
     for i in trange(steps, disable=disable):
         here, target = levels[i], levels[i + 1]
         if recorder is not None:
             recorder.step()
-        denoised = model(x, sigmas[i] * ones, **extra_args)
+        denoised = model(x, rows[i], **extra_args)
         mark()
         if denoised.shape != x.shape:
             raise ValueError(
                 f"the model's answer at step {i + 1} of {steps} has shape {tuple(denoised.shape)}, but the latent "
                 f"{tuple(x.shape)}. A patch of the model or a guidance node is at fault: bypass them one by one."
             )
-        sums.append(denoised.sum(dtype=torch.promote_types(x.dtype, torch.float32)))
         if callback is not None:
             callback({"x": x, "i": i, "sigma": sigmas[i], "sigma_hat": sigmas[i], "denoised": denoised})
         mark()
         down, noise_level = split_level(here, target, settings, parametrization)
         order = min(settings.order, steps - i) if settings.lower_order_final else settings.order
-        step = Step(here, down, order, settings.corrects(i, steps), weight, parametrization, recorder)
+        step = Step(here, down, order, settings.corrects(i, steps), weight, parametrization, little, recorder)
+        advance = _choose_advance(settings, step)
         x, memory = advance(x, denoised, step, memory, settings.at(i, steps))
+        probes.append(_probe(denoised, memory.energy if weight is None else None))
         if noise_level > 0 and noise_sampler is not None:
             noise = noise_sampler(sigmas[i], sigmas[i + 1])
             x = x * (target.alpha / down.alpha) + noise * (noise_level * settings.s_noise)
         mark()
-    _check_finite(sums, levels)
+    _check_finite(probes, levels)
     return x
 
 
@@ -138,14 +139,38 @@ def _nothing() -> None:
     """In place of taking the time."""
 
 
-def _check_finite(sums: list[Tensor], levels: list[Level]) -> None:
+def _choose_advance(settings: LMLSettings, step: Step) -> Callable[..., tuple[Tensor, Any]]:
+    """What takes the steps of a run: the scheme `auto`, the short form of the first order, or the general one."""
+    if settings.neutral:
+        return _advance
+    if settings.scheme == "auto":
+        return advance_auto
+    return advance_first_order if suits_first_order(settings, step) else _advance
+
+
+def _rotates_little(dtype: torch.dtype, settings: LMLSettings) -> bool:
+    """Whether the slope of the rotation stays below 10, so that the turn may be measured by its products."""
+    exact = dtype in (torch.float32, torch.float64) and settings.arithmetic == "exact"
+    strength = settings.strength * max((factor for _, factor in settings.strength_curve), default=1.0)
+    return exact and settings.damping_mode != "absolute" and settings.kappa * strength <= 5 * settings.damping
+
+
+def _probe(denoised: Tensor, energy: Tensor | None) -> Tensor:
+    """A number per sample, `[B, 1, ...]`, that is finite if the model's answer is: the energy where it is known."""
+    if energy is not None:
+        return energy
+    axes = tuple(range(1, denoised.ndim))
+    return denoised.sum(axes, keepdim=True, dtype=torch.promote_types(denoised.dtype, torch.float32))
+
+
+def _check_finite(probes: list[Tensor], levels: list[Level]) -> None:
     """Raise FloatingPointError if the model's answer was not finite at some step; the one read of the device."""
-    for index, value in enumerate(torch.stack(sums).tolist()):
-        if not math.isfinite(value):
+    for index, finite in enumerate(torch.stack(probes).isfinite().flatten(1).all(1).tolist()):
+        if not finite:
             raise FloatingPointError(
-                f"the model's answer at step {index + 1} of {len(sums)} (sigma {levels[index].sigma:.6g}) holds NaN or "
-                "Inf. Run the model in float32 or bfloat16 (for a UNet --fp32-unet, for a VAE --fp32-vae), or check "
-                "its file; the sampler's settings are not the cause if this is step 1."
+                f"the model's answer at step {index + 1} of {len(probes)} (sigma {levels[index].sigma:.6g}) holds "
+                "NaN or Inf. Run the model in float32 or bfloat16 (for a UNet --fp32-unet, for a VAE --fp32-vae), or "
+                "check its file; the sampler's settings are not the cause if this is step 1."
             )
 
 
@@ -174,8 +199,7 @@ def _advance(
     if step.recorder is not None and order < settings.order:
         step.recorder.note(f"order {order} in place of {settings.order}")
     linear, weights = combination(scheme, settings.solver_type, levels[:order], step.target)
-    fresh = output is corrected and settings.order == 1  # nobody else holds it: no new memory
-    increment = output.mul_(weights[0]) if fresh else output * weights[0]
+    increment = output * weights[0]
     for value, weight in zip(outputs[1:order], weights[1:], strict=True):
         increment.add_(value, alpha=weight)
 
@@ -200,24 +224,21 @@ def _corrected(
     if memory.previous is None or not step.corrected:
         if step.recorder is not None:
             step.recorder.plain(vector, memory.previous, step.weight)
-        return None, inner(vector, vector, step.weight) if _rotates_little(vector, settings) else None
+        return None, inner(vector, vector, step.weight) if step.rotates_little else None
     if settings.arithmetic == "released_float32":
         corrected = correct_released(vector, memory.previous, settings.damping / settings.strength, settings.kappa)
         if step.recorder is not None:
             step.recorder.measure(vector, memory.previous, corrected)
         return corrected, None
-    if memory.energy is not None:
-        turn = measure_turn_by_products(vector, memory.previous, memory.energy, step.weight)
+    if step.rotates_little and memory.energy is not None:
+        products = measure_products(vector, memory.previous, memory.energy, step.weight)
+        energy, across, damping = products.energy, memory.previous, relative_damping(settings)
+        shares = small_rotation(products, damping[0], settings.kappa, damping[1])
     else:
         turn = measure_turn(vector, memory.previous, step.weight)
-    damping, sensitivity = relative_damping(settings, turn.energy)
-    corrected = turn_away(vector, turn, damping, settings.kappa, step.weight, sensitivity)
+        energy, across, damping = None, turn.across, any_damping(settings, turn.energy)
+        shares = rotation(turn, damping[0], settings.kappa, damping[1])
+    corrected = combine(vector, across, shares, step.weight)
     if step.recorder is not None:
-        step.recorder.measure(vector, memory.previous, corrected, (damping, sensitivity), step.weight)
-    return corrected, None if memory.energy is None else turn.energy
-
-
-def _rotates_little(vector: Tensor, settings: LMLSettings) -> bool:
-    """Whether the slope of the rotation stays below 10, so that the turn may be measured by its products."""
-    exact = vector.dtype in (torch.float32, torch.float64) and settings.arithmetic == "exact"
-    return exact and settings.damping_mode != "absolute" and settings.kappa * settings.strength <= 5 * settings.damping
+        step.recorder.measure(vector, memory.previous, corrected, damping, step.weight)
+    return corrected, energy

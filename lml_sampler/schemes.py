@@ -25,6 +25,10 @@ INTEGRATES: dict[Scheme, Quantity] = {
 """The quantity that each scheme takes as its model output; `auto` without a correction is ddim."""
 
 
+SERIES = tuple(1 / math.factorial(n + 3) for n in reversed(range(18)))
+"""Coefficients of phi_3, the highest power first."""
+
+
 class Combination(NamedTuple):
     """Coefficients of one step."""
 
@@ -100,25 +104,30 @@ def _multistep(
     h = target.half_log_snr - levels[0].half_log_snr
     r0 = (levels[0].half_log_snr - levels[1].half_log_snr) / h
     if order == 2:
-        slope = 0.5 * phi(1, sign * h) if solver_type == "midpoint" else phi(2, sign * h)
+        first_phi, second_phi, _ = phi(sign * h)
+        slope = 0.5 * first_phi if solver_type == "midpoint" else second_phi
         difference = scale * h * slope / r0
         return Combination(linear, (first + difference, -difference))
     r1 = (levels[1].half_log_snr - levels[2].half_log_snr) / h
-    slope, curvature = scale * h * phi(2, sign * h), scale * h * phi(3, sign * h)
+    slope, curvature = (scale * h * value for value in phi(sign * h)[1:])
     share = r0 / (r0 + r1)
     newer = (slope * (1 + share) + curvature / (r0 + r1)) / r0
     older = (slope * share + curvature / (r0 + r1)) / r1
     return Combination(linear, (first + newer, -newer - older, older))
 
 
-def phi(index: int, z: float) -> float:
-    """phi_k(z) = sum_n z^n / (n + k)!, k = `index` in 1..3: phi_1 = (e^z - 1) / z, phi_{k+1} = (phi_k - 1/k!) / z.
+def phi(z: float) -> tuple[float, float, float]:
+    """phi_1, phi_2 and phi_3 of z: phi_k(z) = sum_n z^n / (n + k)!, so phi_1 = (e^z - 1) / z.
 
-    The recursion loses digits for small |z|, where the series is summed instead.
+    They follow from each other by phi_k = z phi_{k+1} + 1 / k!, upwards for small |z|, where the series of phi_3 is
+    summed, and downwards, as a division, for large |z|.
     """
     if abs(z) < 1:
-        return sum(z**n / math.factorial(n + index) for n in range(18))
-    value = math.expm1(z) / z
-    for k in range(1, index):
-        value = (value - 1 / math.factorial(k)) / z
-    return value
+        third = 0.0
+        for coefficient in SERIES:
+            third = third * z + coefficient
+        second = third * z + 0.5
+        return second * z + 1, second, third
+    first = math.expm1(z) / z
+    second = (first - 1) / z
+    return first, second, (second - 0.5) / z

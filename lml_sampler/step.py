@@ -17,4 +17,6 @@ class Step(NamedTuple):
     corrected: bool
     weight: Tensor | None
     parametrization: Parametrization
+    rotates_little: bool
+    """Whether the slope of the rotation stays below 10 all through the run: its turns may be measured by products."""
     recorder: Recorder | None = None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .correction import measure_turn, turn_away
-from .damping import relative_damping
+from .damping import any_damping
 from .parametrization import Parametrization
 from .sampler import DEFAULT_SETTINGS
 from .settings import LMLSettings
@@ -136,7 +136,7 @@ class CorrectedModel:
             return denoised
         settings, weight = self._settings, extra_args.get("denoise_mask")
         turn = measure_turn(noise, self._previous(noise, sigma, past), weight)
-        damping, sensitivity = relative_damping(settings, turn.energy)
+        damping, sensitivity = any_damping(settings, turn.energy)
         corrected = turn_away(noise, turn, damping, settings.kappa, weight, sensitivity)
         # In this form a call that is not corrected returns the very bits of the model.
         scale = torch.where(alpha > 0, sigma / torch.where(alpha > 0, alpha, 1), 0)

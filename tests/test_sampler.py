@@ -91,6 +91,30 @@ def test_kappa_zero_and_an_empty_window_are_the_plain_scheme_bit_for_bit(scheme:
     assert not torch.allclose(corrected, plain)
 
 
+@pytest.mark.parametrize("scheme", ["ddim", "dpmsolver", "dpmsolver++"])
+@pytest.mark.parametrize(("parametrization", "target"), [("ve", "score"), ("flow", "score"), ("flow", "velocity")])
+@pytest.mark.parametrize("kappa", [1e-9, 0.3, 1.0])
+def test_the_short_first_order_is_the_general_one(scheme: str, parametrization: Any, target: str, kappa: float) -> None:
+    """A mask that lets everything in takes the general way."""
+    sigmas = SIGMAS if parametrization == "ve" else SIGMAS / 8
+    problem = mixture(parametrization=parametrization)
+    x = noise(4, 8) * sigmas[0]
+    options = {"model": problem.denoise, "parametrization": parametrization, "scheme": scheme, "target": target}
+    options |= {"kappa": kappa, "start_percent": 0.2, "strength_curve": ((0.0, 0.3), (1.0, 2.0))}
+    masked = {"extra_args": {"denoise_mask": torch.ones_like(x)}} | options
+    masked["model"] = lambda x, sigma, denoise_mask: problem.denoise(x, sigma)
+    torch.testing.assert_close(run(x, sigmas, **options), run(x, sigmas, **masked), rtol=1e-12, atol=1e-12)
+
+
+def test_a_strength_curve_may_go_beyond_what_products_can_tell() -> None:
+    """Float32 stays close to float64 where the curve amplifies small turns; by products it would not."""
+    x, fine = noise(4, 8) * 8, torch.cat([torch.logspace(0.9, -1, 200, dtype=torch.float64), torch.zeros(1)])
+    options = {"scheme": "dpmsolver++", "damping_mode": "relative", "strength_curve": ((0.0, 0.1), (0.5, 50.0))}
+    exact = run(x, fine, **options)
+    single = run(x.float(), fine.float(), model=mixture32, **options)
+    assert ((single - exact).norm() / exact.norm()).item() < 1e-5
+
+
 def test_strength_divides_lambda() -> None:
     x = noise(4, 8, dtype=torch.float32) * 8
     strong = run(x, SIGMAS.float(), model=mixture32, strength=2.0)
