@@ -17,11 +17,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .correction import inner, measure_products, nonzero
+from .correction import inner, nonzero
 from .damping import relative_damping
 from .first_order import plain_step
 from .parametrization import Level, from_denoised
-from .schedule_gain import schedule_gain
+from .schedule_gain import ScheduleGain, schedule_gain
 from .settings import LMLSettings
 from .step import Step
 
@@ -36,79 +36,84 @@ class AutoMemory(NamedTuple):
     """The last noise prediction, in hindsight, `[B, ...]`."""
     energy: Tensor
     """Its |noise|^2, `[B, 1, ...]`."""
-    expected: Tensor
-    """The noise prediction that is expected next, `[B, ...]`."""
     level: Level
-    """Where the last prediction was made."""
+    """Where it was made."""
+    trend: Tensor | None = None
+    """How it changed, as far as that was trusted, `[B, ...]`; None after a step that was not corrected."""
+    trend_energy: Tensor | None = None
+    """|trend|^2, `[B, 1, ...]`."""
+    reach: float = 0.0
+    """The next noise prediction is expected to be noise + reach * trend."""
 
 
 def advance_auto(
     x: Tensor, denoised: Tensor, step: Step, memory: AutoMemory | None, settings: LMLSettings
 ) -> tuple[Tensor, AutoMemory]:
     """Take one step from the model's output, `[B, ...]`."""
-    here, target = step.here, step.target
+    here, target, weight = step.here, step.target, step.weight
     wide = torch.promote_types(x.dtype, torch.float32)
     state, output = x.to(wide), denoised.to(wide)
     noise = from_denoised("noise", state, output, here)
     if memory is None or not step.corrected or target.sigma == 0:
         if step.recorder is not None:
-            step.recorder.plain(noise, None if memory is None else memory.noise, step.weight)
+            step.recorder.plain(noise, None if memory is None else memory.noise, weight)
             if memory is not None and step.corrected:
                 step.recorder.note("the step to sigma 0 is not extrapolated")
         state = plain_step(state, output, here, target)
-        return state.to(x.dtype), AutoMemory(noise, inner(noise, noise, step.weight), noise, here)
+        return state.to(x.dtype), AutoMemory(noise, inner(noise, noise, weight), here)
     coefficients = schedule_gain(memory.level, here, target)
     if not settings.stochastic:  # fresh noise is no surprise that a better step would have spared
-        state, noise = _redo(state, noise, memory, coefficients.hindsight, coefficients.share, step, settings)
-    turn = measure_products(noise, memory.noise, memory.energy, step.weight)
+        state, noise = _redo(state, noise, memory, coefficients, step, settings)
     change = noise - memory.noise
-    if step.weight is not None:
-        change *= step.weight
-    gain = _damped(settings, turn.tangent_squared) * _agreement(change, memory, step.weight)
-    direction = torch.addcmul(noise, gain * min(coefficients.gain, MOST_GAIN), change)
+    energy, length = nonzero(inner(noise, noise, weight)), inner(change, change, weight)
+    along = (energy - memory.energy).add_(length)  # twice <change, noise>, from |noise - change|^2
+    across = torch.addcmul(length, along, along / energy, value=-0.25).clamp_min_(0)
+    trusted = _trusted(settings, energy, across).mul_(_agreement(change, length, memory, weight))
+    trend = change.mul_(trusted if weight is None else trusted * weight)
+    most = settings.kappa * settings.strength / settings.damping
+    gain = most * min(coefficients.gain, MOST_GAIN)
     if step.recorder is not None:
-        damping = relative_damping(settings)
-        step.recorder.measure(noise, memory.noise, direction, damping, step.weight)
+        direction = torch.add(noise, trend, alpha=gain)
+        step.recorder.measure(noise, memory.noise, direction, relative_damping(settings), weight)
         if coefficients.gain > MOST_GAIN:
             step.recorder.note(f"the schedule asks for a gain of {coefficients.gain:.3g}; {MOST_GAIN:g} is the most")
         if settings.stochastic:
             step.recorder.note("no hindsight: the step before added noise")
-    expected = torch.addcmul(noise, gain * coefficients.outlook, change)
     ratio = target.alpha / here.alpha
-    state = torch.add(state * ratio, direction, alpha=target.sigma - here.sigma * ratio)
-    return state.to(x.dtype), AutoMemory(noise, turn.energy, expected, here)
+    span = target.sigma - here.sigma * ratio
+    state = torch.add(state if ratio == 1 else state * ratio, noise, alpha=span).add_(trend, alpha=span * gain)
+    trend_energy = trusted.mul_(trusted).mul_(length)
+    return state.to(x.dtype), AutoMemory(noise, energy, here, trend, trend_energy, most * coefficients.outlook)
 
 
 def _redo(
-    state: Tensor,
-    noise: Tensor,
-    memory: AutoMemory,
-    hindsight: float,
-    share: float,
-    step: Step,
-    settings: LMLSettings,
+    state: Tensor, noise: Tensor, memory: AutoMemory, coefficients: ScheduleGain, step: Step, settings: LMLSettings
 ) -> tuple[Tensor, Tensor]:
     """The state, and the noise prediction there, had the step here known the prediction at its end."""
-    surprise = noise - memory.expected
-    energy = inner(noise, noise, step.weight)
-    relative = inner(surprise, surprise, step.weight) / nonzero(energy)
-    trust = _damped(settings, relative).clamp(max=1)
+    surprise = noise - memory.noise
+    if memory.trend is not None:
+        surprise.sub_(memory.trend, alpha=memory.reach)
+    energy = nonzero(inner(noise, noise, step.weight))
+    most = settings.kappa * settings.strength / settings.damping
+    trusted = _trusted(settings, energy, inner(surprise, surprise, step.weight)).clamp_max_(1 / most)
     if step.recorder is not None:
-        step.recorder.trust(trust, energy)
+        step.recorder.trust(most * trusted, energy)
     if step.weight is not None:
         surprise = surprise * step.weight
-    state = torch.addcmul(state, trust * (hindsight * share), surprise, value=-1)
-    return state, torch.addcmul(noise, trust * (1 - share), surprise, value=-1)
+    hindsight, share = coefficients.hindsight, coefficients.share
+    state = torch.addcmul(state, trusted, surprise, value=-most * hindsight * share)
+    return state, torch.addcmul(noise, trusted, surprise, value=-most * (1 - share))
 
 
-def _damped(settings: LMLSettings, tangent_squared: Tensor) -> Tensor:
-    """kappa / lambda, the share of what the schedule asks for, `[B, 1, ...]`."""
+def _trusted(settings: LMLSettings, energy: Tensor, deviation: Tensor) -> Tensor:
+    """The share that the damping leaves of a change, `[B, 1, ...]`: 1 / (1 + c tan^2), tan^2 = deviation / energy."""
     damping, sensitivity = relative_damping(settings)
-    return settings.kappa / (tangent_squared * sensitivity + damping)
+    return energy / torch.add(energy, deviation, alpha=sensitivity / damping)
 
 
-def _agreement(change: Tensor, memory: AutoMemory, weight: Tensor | None) -> Tensor:
+def _agreement(change: Tensor, length: Tensor, memory: AutoMemory, weight: Tensor | None) -> Tensor | float:
     """1 where the path turns on as it was expected to, falling to 0 as it turns back: 1 + min(cosine, 0)."""
-    outlook = memory.expected - memory.noise
-    lengths = inner(change, change, weight) * inner(outlook, outlook, weight)
-    return 1 + (inner(change, outlook, weight) * torch.rsqrt(nonzero(lengths))).clamp(-1, 0)
+    if memory.trend is None or memory.trend_energy is None:
+        return 1.0
+    lengths = nonzero(length * memory.trend_energy)
+    return (inner(change, memory.trend, weight) * lengths.rsqrt_()).clamp_(-1, 0).add_(1)

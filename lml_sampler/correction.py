@@ -66,11 +66,6 @@ class Products(NamedTuple):
     across: Tensor
     """<w, w>."""
 
-    @property
-    def tangent_squared(self) -> Tensor:
-        """tan^2."""
-        return self.across / self.energy
-
 
 def correct(
     step: Tensor, previous: Tensor, damping: float | Tensor, kappa: float, weight: Tensor | None = None
