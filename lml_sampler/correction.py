@@ -25,9 +25,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-STEEPEST = 1e30
-"""The largest tan^2 that is told apart: a right angle."""
-
 
 class Turn(NamedTuple):
     """How a direction turned since the step before, per sample."""

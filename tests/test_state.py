@@ -79,3 +79,37 @@ def test_two_threads_step_by_step(settings: LMLSettings) -> None:
     for thread in threads:
         thread.join()
     assert all(torch.equal(results[seed], expected[seed]) for seed in (1, 2))
+
+
+@pytest.mark.parametrize("settings", [*SETTINGS, LMLSettings(scheme="ddim", target="direction")], ids=str)
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize("device", ["meta", "cuda"] if torch.cuda.is_available() else ["meta"])
+def test_nothing_is_read_from_the_device_before_the_end(settings: LMLSettings, masked: bool, device: str) -> None:
+    """Tensors on `meta` have no values to read; on a GPU the driver watches. Only the last look at the run may read."""
+    x = torch.empty(2, 4, 8, 8, device=device)
+    calls = 0
+
+    def model(x: Tensor, sigma: Tensor, **extra_args: object) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode("error")
+        return x * 0.5
+
+    extra_args = {"denoise_mask": torch.ones_like(x)} if masked else {}
+    try:
+        with pytest.raises(RuntimeError) as reading:
+            sample_lml(
+                model,
+                x,
+                SIGMAS,
+                extra_args,
+                disable=True,
+                settings=settings,
+                noise_sampler=lambda sigma, sigma_next: torch.empty_like(x),
+            )
+    finally:
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode("default")
+    assert calls == len(SIGMAS) - 1
+    assert any(entry.name == "_check_finite" for entry in reading.traceback)
