@@ -53,6 +53,6 @@ bench-step-cost: setup
 bench-quality: setup
 	$(BIN)/python benchmarks/bench_quality.py $(ARGS)
 
-# What the paper proposes beyond rank one: a Hessian of the last predictions, preconditioned noise (ten minutes each).
+# What the paper proposes beyond rank one: a Hessian of the last predictions, preconditioned noise (15 minutes each).
 bench-rank bench-sde: bench-%: setup
 	$(BIN)/python benchmarks/bench_beyond.py $*

@@ -9,7 +9,7 @@ sde     The reverse SDE with preconditioned noise (Eq. 9), see `beyond.noise`, b
         guidance, to the converged solution of the ODE with it.
 
 Both take the exact problems of `bench_quality` (digits and patches, VE and flow, CFG 1, 4 and 7) at 5, 8, 12 and 20
-model calls, and about ten minutes on one core.
+model calls, and about a quarter of an hour on one core.
 """
 
 import argparse

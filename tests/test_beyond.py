@@ -1,6 +1,10 @@
 """The forms that are measured beside LML: the Hessian of rank r against its definition, the noise against its law."""
 
 import math
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
 
 import mpmath
 import numpy as np
@@ -134,3 +138,46 @@ def departure(drift: np.ndarray, noise: np.ndarray, sigma: float) -> float:
     """How far the stationary covariance of x <- drift x + noise z is from sigma^2 I, relative."""
     covariance = solve_discrete_lyapunov(drift, noise @ noise.T)
     return float(np.linalg.norm(covariance / sigma**2 - np.eye(AXES), 2))
+
+
+@pytest.fixture
+def cells(pack: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleType]:
+    """The module `beyond.cells` with few samples."""
+    from beyond import cells
+    from quality import work
+
+    monkeypatch.setattr(work, "FOLDER", tmp_path)
+    monkeypatch.setattr(work, "CONVERGED_STEPS", {True: 40})
+    monkeypatch.setattr(work, "SAMPLES", {"digits": 70})
+    for kept in (work.problem_of, work.yardstick):
+        kept.cache_clear()
+    yield cells
+    for kept in (work.problem_of, work.yardstick):
+        kept.cache_clear()
+
+
+def test_the_tables_are_of_what_was_run(cells: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one small cell: rank 0 is euler, each row is at its best gain, isotropic noise is the pack's `eta`."""
+    import bench_beyond
+
+    cell = (cells.CONDITIONS[1], 5)
+    options = {"path": "ve", "scheme": "ddim", "order": 1}
+    assert cells.run(cell, partial(sample_rank, rank=0, **options)) == cells.run_entry(cell, "euler")
+    found = {
+        gain: cells.run(cell, partial(sample_rank, rank=1, damping=1 / gain, kappa=1.0, **options))
+        for gain in (0.1, 0.4, 30.0)
+    }
+    best = min(found, key=lambda gain: found[gain]["rms"])
+    row, plain = bench_beyond.Row("ddim", 1, 1), bench_beyond.Row("ddim", 1, 0)
+    figures = {(row, (gain, "relative")): {cell: figure} for gain, figure in found.items()}
+    figures[plain, (0.1, "relative")] = {cell: cells.run_entry(cell, "euler")}
+    figures[bench_beyond.AUTO, None] = {cell: cells.run_entry(cell, "LML auto")}
+    monkeypatch.setattr(cells, "CELLS", (cell,))
+    monkeypatch.setattr(bench_beyond, "rank_rows", lambda: [plain, row])
+    lines = bench_beyond.rank_table(figures).splitlines()
+    ratio = cells.run_entry(cell, "euler")["rms"] / found[best]["rms"]
+    assert lines[2].startswith(f"| ddim 1 | 0 |  |  | {ratio:.2f} ")
+    assert lines[3].startswith(f"| ddim 1 | 1 | {best:g} | relative | 1.00 ")
+    ours = partial(sample_lml, settings=LMLSettings(scheme="ddim", eta=1.0, damping=1.0, kappa=1.0))
+    isotropic = partial(sample_sde, path="ve", eta=1.0, form="isotropic", damping=1.0, kappa=1.0)
+    assert cells.run(cell, isotropic)["rms"] == pytest.approx(cells.run(cell, ours)["rms"], rel=1e-3)
