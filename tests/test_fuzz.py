@@ -9,7 +9,7 @@ from comfy_host.client import Client, PromptError
 from comfy_host.prompts import WIDGETS, Info, Inputs, around, default, inputs_of
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from node_definitions import node_ids
+from node_definitions import offered_ids
 
 FULL = os.environ.get("LML_TESTS") == "full"
 EXAMPLES = 10_000 if FULL else 25
@@ -81,10 +81,10 @@ def inputs(draw: st.DrawFn, widgets: Inputs) -> dict[str, Any]:
 
 
 def test_all_nodes_are_fuzzed(info: Info) -> None:
-    assert node_ids() == sorted(name for name in info if name.startswith("LML"))
+    assert offered_ids() == sorted(name for name in info if name.startswith("LML"))
 
 
-@pytest.mark.parametrize("node", node_ids())
+@pytest.mark.parametrize("node", offered_ids())
 def test_any_input_gives_a_picture_or_a_clear_error(server: Client, info: Info, node: str) -> None:
     widgets = {name: entry for name, entry in inputs_of(info, node).items() if entry[0] in WIDGETS}
     for name, value in QUICK.get(node, {}).items():

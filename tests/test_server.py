@@ -11,23 +11,21 @@ import numpy as np
 import pytest
 import requests
 from comfy_host.client import Client, PromptError
+from comfy_host.prompts import Info, around
 from demo import cell_prompt, find
+from node_definitions import node_ids, offered_ids
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-NODES = (
-    "LMLSampler",
-    "LMLKSampler",
-    "LMLKSamplerAdvanced",
-    "LMLWrapSampler",
-    "LMLPreset",
-    "LMLSavePreset",
-    "LMLSweep",
-    "LMLTune",
-    "LMLReport",
-    "LMLStrengthCurve",
-    "LMLDemoModel",
-)
+SMALL: dict[str, dict[str, Any]] = {
+    "BasicScheduler": {"steps": 3},
+    "LMLKSampler": {"steps": 3},
+    "LMLKSamplerAdvanced": {"steps": 3},
+    "LMLReport": {"steps": 3},
+    "LMLSavePreset": {"name": "saved by a test"},
+    "LMLSweep": {"column_values": "0, 1", "row_values": "2, 3"},
+}
+"""What to give nodes that need a name, or would take long."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,25 @@ def same_pictures(first: list[Image.Image], second: list[Image.Image]) -> bool:
     return all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in zip(first, second, strict=True))
 
 
-@pytest.mark.parametrize("name", NODES)
+def test_what_this_comfyui_cannot_offer_is_said(server: Client, info: Info) -> None:
+    assert sorted(name for name in info if name.startswith("LML")) == offered_ids()
+    assert server.folder is not None
+    said = "without LML Strength Curve, which needs" in (server.folder / "comfyui.log").read_text()
+    assert said == (offered_ids() != node_ids())
+
+
+@pytest.mark.parametrize("name", [name for name in offered_ids() if name != "LMLTune"])  # see test_tune.py
+def test_every_node_runs(server: Client, info: Info, name: str) -> None:
+    prompt = around(info, name)
+    for node in prompt.values():
+        node["inputs"] |= SMALL.get(node["class_type"], {})
+    result = server.run(prompt)
+    assert result.outputs
+    assert all(latent.isfinite().all() for latent in result.latents.values())
+    assert all(np.asarray(image).std() > 0 for images in result.images.values() for image in images)
+
+
+@pytest.mark.parametrize("name", offered_ids())
 def test_every_node_explains_itself(server: Client, name: str) -> None:
     info = server.object_info()[name]
     assert info["display_name"].startswith("LML") and info["description"] and info["search_aliases"]

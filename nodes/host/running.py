@@ -7,7 +7,6 @@ import comfy.model_management
 import comfy.utils
 import folder_paths
 import latent_preview
-import server
 import torch
 from comfy_execution.utils import get_executing_context
 from PIL import Image
@@ -59,8 +58,12 @@ def recover(error: Exception) -> None:
 def show_text(text: str) -> None:
     """Show a text on the node that runs; nothing happens without a server."""
     context = get_executing_context()
-    instance = getattr(server.PromptServer, "instance", None)  # set when a server starts
-    if context is not None and instance is not None:
+    if context is None:
+        return
+    from server import PromptServer  # only here: where ComfyUI is a library, older ones cannot import theirs
+
+    instance = getattr(PromptServer, "instance", None)  # set when a server starts
+    if instance is not None:
         instance.send_progress_text(text, context.node_id)
 
 
