@@ -81,6 +81,8 @@ class Search:
             try:
                 sampler, sigmas = host.built_in_sampler(name), task.scene.sigmas(task.steps, name)
                 self.built_in[name] = self._error(f"sampler {name}", sampler, sigmas)
+            except host.running.Cancelled:
+                raise
             except Exception:  # somebody else's sampler: a comparison less
                 log.exception("LML Tune: %s failed", name)
                 self.built_in[name] = math.inf

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from node_definitions import offered_ids
 
 FULL = os.environ.get("LML_TESTS") == "full"
-EXAMPLES = 10_000 if FULL else 25
+EXAMPLES = int(os.environ.get("LML_FUZZ_EXAMPLES") or (10_000 if FULL else 25))
 SECONDS = 120
 QUICK = {"LMLTune": {"steps": 4, "evaluations": 8, "seeds": 1, "reference_steps": 10}}
 """Usual values in place of defaults that would take minutes."""

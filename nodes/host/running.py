@@ -12,6 +12,9 @@ from comfy_execution.utils import get_executing_context
 from PIL import Image
 from torch import Tensor
 
+Cancelled = comfy.model_management.InterruptProcessingException
+"""What a cancelled run raises: in older ComfyUI an Exception, in newer ones not."""
+
 PREVIEW_SIZE = 1024
 """Longest side of a live preview."""
 
