@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from comfy_host.install import comfyui_path
+
 ROOT = Path(__file__).resolve().parents[1]
 SNAPSHOT = ROOT / "tests" / "node_definitions.json"
 RECORDED = ("default", "min", "max", "options")
@@ -33,6 +35,13 @@ def node_ids() -> list[str]:
     """The ids of the pack's nodes, read from its source: they must be literals for ComfyUI-Manager to find them."""
     sources = (path.read_text() for path in (ROOT / "nodes").rglob("*.py"))
     return sorted(name for source in sources for name in re.findall(r'node_id="(\w+)"', source))
+
+
+def offered_ids() -> list[str]:
+    """Those that the ComfyUI of the tests can offer: one before 0.20 cannot evaluate curves."""
+    version = re.findall(r'"(\d+)\.(\d+)', (comfyui_path() / "comfyui_version.py").read_text())[0]
+    old = tuple(map(int, version)) < (0, 20)
+    return [name for name in node_ids() if not (old and name == "LMLStrengthCurve")]
 
 
 def node_list(pack: ModuleType) -> list[Any]:

@@ -82,7 +82,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     generator = torch.Generator().manual_seed(SEED)
-    network = host.pixel_unet(demo.UNET)
+    network = host.pixels.network(demo.UNET)
     initialise(network)
     network.train().requires_grad_(True)
     if options.variant == "flow":

@@ -61,4 +61,4 @@ class LMLDemoModel(io.ComfyNode):
         model: Any = demo_model.load(variant)
         positive = demo_model.conditioning(None if shape == ANY else shape, None if color == ANY else color)
         negative = demo_model.conditioning(None, None)
-        return io.NodeOutput(model, positive, negative, demo_model.empty_latent(batch_size), host.pixel_vae())
+        return io.NodeOutput(model, positive, negative, demo_model.empty_latent(batch_size), host.pixels.vae())

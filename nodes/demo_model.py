@@ -75,7 +75,7 @@ def load(variant: str) -> Any:
     """
     path = weights_file(variant)
     try:
-        return host.pixel_unet_model(unpack(load_file(path)), UNET, flow=variant == "flow")
+        return host.pixels.model(unpack(load_file(path)), UNET, flow=variant == "flow")
     except (OSError, SafetensorError, RuntimeError) as error:
         pack = FOLDER.parents[1]
         raise ValueError(

@@ -4,13 +4,12 @@ import logging
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import host, preset_files
+from . import host, preset_files, strength_curve
 from .demo import LMLDemoModel
 from .ksampler import LMLKSampler, LMLKSamplerAdvanced
 from .presets import LMLPreset, LMLSavePreset
 from .report import LMLReport
 from .sampler import LMLSampler
-from .strength_curve import LMLStrengthCurve
 from .sweep import LMLSweep
 from .tune import LMLTune
 from .wrap import LMLWrapSampler
@@ -22,6 +21,8 @@ class LMLExtension(ComfyExtension):
     async def on_load(self) -> None:
         for warning in preset_files.warnings(host.running.user_folder("presets")):
             log.warning("LML Sampler: %s", warning)
+        if not strength_curve.is_supported():
+            log.info("LML Sampler: without LML Strength Curve, which needs ComfyUI 0.20 or newer")
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
@@ -35,7 +36,7 @@ class LMLExtension(ComfyExtension):
             LMLTune,
             LMLReport,
             LMLDemoModel,
-            *([LMLStrengthCurve] if hasattr(io, "Curve") else []),  # older ComfyUI has no curve widget
+            *([strength_curve.LMLStrengthCurve] if strength_curve.is_supported() else []),
         ]
 
 

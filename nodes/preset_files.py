@@ -8,15 +8,14 @@ Fields that `settings` leaves out have their defaults.
 import dataclasses
 import json
 import logging
-import os
 import re
-import tempfile
 import unicodedata
 from pathlib import Path
 from typing import Any
 
 from ..lml_sampler import LMLSettings
 from ..lml_sampler.presets import BUILT_IN, Choice
+from . import atomic_file
 
 FORMAT = "lml-sampler preset"
 VERSION = 1
@@ -134,12 +133,16 @@ def save(folder: Path, name: str, settings: LMLSettings, note: str, replace: boo
     """Write a preset, whole or not at all. Gives its path and whether anything had to be written.
 
     Raises:
-        ValueError: the name cannot be used, or another preset has it and `replace` is off.
-        OSError: the folder cannot be written to.
+        ValueError: the name cannot be used, another preset has it and `replace` is off, or the note is too long.
+        OSError: the file could not be written; see `atomic_file.write`.
     """
     path = folder / (check_name(name) + ENDING)
     content = {"format": FORMAT, "version": VERSION, "note": note, "settings": dataclasses.asdict(settings)}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if len(text.encode()) > MAX_FILE_BYTES:
+        raise ValueError(
+            f"note has {len(note)} characters, which make a preset of more than {MAX_FILE_BYTES} bytes. Shorten it."
+        )
     same = next((other for other in _files(folder) if other.stem.casefold() == path.stem.casefold()), None)
     if same is not None:
         if same.read_text("utf-8", errors="replace") == text:
@@ -149,23 +152,8 @@ def save(folder: Path, name: str, settings: LMLSettings, note: str, replace: boo
                 f"name is {name!r}, but the preset {same} has it and holds something else. "
                 "Choose another name, or switch replace on."
             )
-    write_atomically(same or path, text.encode())
+    atomic_file.write(same or path, text.encode())
     return same or path, True
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole, or as it was before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def describe(settings: LMLSettings) -> str:

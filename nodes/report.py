@@ -86,10 +86,14 @@ class LMLReport(io.ComfyNode):
         progress.advance(len(report.steps))
         progress.show(picture)  # in place of the sampler's last preview, which would stay on the node
         plot = drawing.to_tensor(picture)
-        shown = ui.PreviewText(text).as_dict()
+        shown = {}
+        note = ""
         if not progress.previews:
-            shown |= ui.PreviewImage(plot, cls=cls).as_dict()
-        return io.NodeOutput(latent, plot, text, report.json(), ui=shown)
+            try:
+                shown = ui.PreviewImage(plot, cls=cls).as_dict()
+            except OSError as error:  # a full disk: the latent is worth more
+                note = f"\nThe plot cannot be shown here: {error}"
+        return io.NodeOutput(latent, plot, text, report.json(), ui=ui.PreviewText(text + note).as_dict() | shown)
 
 
 def _common_inputs() -> list[io.Input]:

@@ -6,12 +6,22 @@ from typing import Any
 import numpy as np
 from comfy_api.latest import io
 
+try:
+    from comfy_api.input import CurveInput
+except ImportError:  # ComfyUI before 0.20 has the widget, but hands over nothing that could be evaluated
+    CurveInput = None
+
 from ..lml_sampler import LMLSettings
 from ..lml_sampler.sampler import DEFAULT_SETTINGS
 from . import host, inputs
 
 SAMPLES = 101
 """Points that stand for a smooth curve, linear between them."""
+
+
+def is_supported() -> bool:
+    """Whether this ComfyUI can evaluate curves."""
+    return CurveInput is not None
 
 
 class LMLStrengthCurve(io.ComfyNode):
@@ -57,8 +67,7 @@ def points_of(curve: Any) -> tuple[tuple[float, float], ...]:
     Raises:
         ValueError: it is no curve.
     """
-    from comfy_api.input import CurveInput  # older ComfyUI has none, nor this node
-
+    assert CurveInput is not None  # else the node is not offered
     try:
         drawn = CurveInput.from_raw(curve)
         shares = np.linspace(0, 1, SAMPLES)

@@ -159,6 +159,8 @@ class Sheet:
             try:
                 images[run] = source.pictures(run, progress.callback)
                 self.shown[run] = contact_sheet.tile(images[run], self.size)
+            except host.running.Cancelled:
+                raise
             except Exception as error:  # a cell may fail for any reason; the others are kept
                 log.exception("LML Sweep: %s failed", run)
                 host.running.recover(error)

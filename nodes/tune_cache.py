@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from .preset_files import write_atomically
+from . import atomic_file
 
 KEPT_SEARCHES = 200
 KEPT_REFERENCES = 32
@@ -18,12 +18,17 @@ LATENT = "latent"
 class Cache:
     """The errors and the references of one search. Written after every run, whole or not at all.
 
-    A file that is missing or damaged counts as empty: what it held is measured again.
+    A file that is missing or damaged counts as empty: what it held is measured again. What cannot be written, on a
+    full disk say, stays in memory: the search is worth more than its files.
 
     Args:
         folder: where the files are; None keeps everything in memory.
         key: hash of all that decides the errors.
         reference_key: hash of all that decides the references.
+
+    Attributes:
+        found: runs whose errors were on disk.
+        problem: why something is not kept for the next search, if so.
     """
 
     def __init__(self, folder: Path | None, key: str, reference_key: str) -> None:
@@ -31,6 +36,8 @@ class Cache:
         self._path = folder / f"{key}.json" if folder else None
         self._references: dict[int, Tensor] = {}
         self._errors: dict[str, dict[str, float | None]] = _read(self._path)
+        self.found = sum(map(len, self._errors.values()))
+        self.problem = ""
 
     def error(self, run: str, seed: int) -> float | None:
         """What a run measured with a seed; None if it has not run."""
@@ -44,8 +51,7 @@ class Cache:
         """Keep an error; one that is not finite too."""
         self._errors.setdefault(run, {})[str(seed)] = error if error < float("inf") else None
         if self._path is not None:
-            write_atomically(self._path, json.dumps(self._errors, allow_nan=False).encode())
-            _prune(self._path.parent, "*.json", KEPT_SEARCHES)
+            self._write(self._path, json.dumps(self._errors, allow_nan=False).encode(), KEPT_SEARCHES)
 
     def reference(self, seed: int) -> Tensor | None:
         """The reference latent of a seed; None if it has not been made."""
@@ -60,8 +66,14 @@ class Cache:
         """Keep a reference, `[B, N]` on the CPU."""
         self._references[seed] = latent
         if self._folder is not None:
-            write_atomically(self._reference_path(seed), save({LATENT: latent.contiguous()}))
-            _prune(self._folder, "*.safetensors", KEPT_REFERENCES)
+            self._write(self._reference_path(seed), save({LATENT: latent.contiguous()}), KEPT_REFERENCES)
+
+    def _write(self, path: Path, content: bytes, kept: int) -> None:
+        try:
+            atomic_file.write(path, content)
+            _prune(path.parent, f"*{path.suffix}", kept)
+        except OSError as error:
+            self.problem = f"Not everything is kept for the next run: {error}"
 
     def _reference_path(self, seed: int) -> Path:
         assert self._folder is not None

@@ -31,14 +31,12 @@ class Search:
         trials: errors of settings of LML, in order; the first is that of the settings as they were.
         built_in: errors of ComfyUI's samplers; inf where one failed.
         made: model calls made.
-        note: why nothing is kept, if so.
     """
 
     task: Task
     trials: list[Trial] = field(default_factory=list)
     built_in: dict[str, float] = field(default_factory=dict)
     made: int = 0
-    note: str = ""
 
     def run(self, folder: Path, show: Callable[[str], None]) -> None:
         """Measure everything. `show` tells the person how it goes.
@@ -64,8 +62,16 @@ class Search:
         try:
             return Cache(folder, *self.task.keys())
         except host.fingerprint.NoFingerprint as reason:
-            self.note = f"Nothing is kept for the next run: {reason}, which cannot be compared."
-            return Cache(None, "", "")
+            cache = Cache(None, "", "")
+            cache.problem = f"Nothing is kept for the next run: {reason}, which cannot be compared."
+            return cache
+
+    @property
+    def note(self) -> str:
+        """What an earlier search has measured, and why something is not kept for the next one."""
+        found = self._cache.found
+        known = f"{found} runs were measured by an earlier search." if found else ""
+        return f"{known} {self._cache.problem}".strip()
 
     def _measure(self) -> None:
         task = self.task
@@ -75,6 +81,8 @@ class Search:
             try:
                 sampler, sigmas = host.built_in_sampler(name), task.scene.sigmas(task.steps, name)
                 self.built_in[name] = self._error(f"sampler {name}", sampler, sigmas)
+            except host.running.Cancelled:
+                raise
             except Exception:  # somebody else's sampler: a comparison less
                 log.exception("LML Tune: %s failed", name)
                 self.built_in[name] = math.inf

@@ -9,10 +9,10 @@ from comfy_host.client import Client, PromptError
 from comfy_host.prompts import WIDGETS, Info, Inputs, around, default, inputs_of
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from node_definitions import node_ids
+from node_definitions import offered_ids
 
 FULL = os.environ.get("LML_TESTS") == "full"
-EXAMPLES = 10_000 if FULL else 25
+EXAMPLES = int(os.environ.get("LML_FUZZ_EXAMPLES") or (10_000 if FULL else 25))
 SECONDS = 120
 QUICK = {"LMLTune": {"steps": 4, "evaluations": 8, "seeds": 1, "reference_steps": 10}}
 """Usual values in place of defaults that would take minutes."""
@@ -47,6 +47,10 @@ def allowed(kind: str, options: dict[str, Any]) -> st.SearchStrategy[Any]:
         any_value = st.booleans()
     elif kind == "STRING":
         any_value = st.sampled_from(PATHS) | st.text(max_size=40)
+    elif kind == "CURVE":
+        points = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 2)), max_size=5)
+        interpolations = st.sampled_from(["linear", "monotone_cubic"])
+        any_value = points | st.fixed_dictionaries({"points": points.map(sorted), "interpolation": interpolations})
     elif kind == "INT":
         low, high = options.get("min", 0), options.get("max", 2**31)
         # A count costs time or memory, a seed does not.
@@ -81,12 +85,12 @@ def inputs(draw: st.DrawFn, widgets: Inputs) -> dict[str, Any]:
 
 
 def test_all_nodes_are_fuzzed(info: Info) -> None:
-    assert node_ids() == sorted(name for name in info if name.startswith("LML"))
+    assert offered_ids() == sorted(name for name in info if name.startswith("LML"))
 
 
-@pytest.mark.parametrize("node", node_ids())
+@pytest.mark.parametrize("node", offered_ids())
 def test_any_input_gives_a_picture_or_a_clear_error(server: Client, info: Info, node: str) -> None:
-    widgets = {name: entry for name, entry in inputs_of(info, node).items() if entry[0] in WIDGETS}
+    widgets = {name: entry for name, entry in inputs_of(info, node).items() if entry[0] in (*WIDGETS, "CURVE")}
     for name, value in QUICK.get(node, {}).items():
         widgets[name][1]["default"] = value
     made = 0

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import logging
+import os
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -107,19 +109,20 @@ def test_saving_again_needs_permission(files: ModuleType, tmp_path: Path) -> Non
     assert loaded(files, tmp_path, "mine") == second
 
 
-def test_an_interrupted_write_leaves_the_old_preset(
-    files: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files.save(tmp_path, "mine", LMLSettings(), "", replace=False)
-
-    def full(*_: Any) -> None:
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        files.save(tmp_path, "mine", LMLSettings(strength=0.1), "", replace=True)
+def test_what_could_not_be_read_back_is_not_saved(files: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"note has 99999 characters.*Shorten it"):
+        files.save(tmp_path, "mine", LMLSettings(), "x" * 99_999, replace=False)
+    assert list(tmp_path.iterdir()) == []
+    files.save(tmp_path, "mine", LMLSettings(), "x" * 99_000, replace=False)
     assert loaded(files, tmp_path, "mine") == LMLSettings()
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]
+
+
+def test_what_a_killed_process_has_left_is_cleared_away(files: ModuleType, tmp_path: Path) -> None:
+    for name, age in ((".old.part", 90_000), (".young.part", 60)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    files.save(tmp_path, "mine", LMLSettings(), "", replace=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".young.part", "mine.json"]
 
 
 @pytest.mark.parametrize(

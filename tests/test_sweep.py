@@ -1,6 +1,5 @@
 """The sweep in the real ComfyUI: its cells are the pictures of the samplers themselves."""
 
-import threading
 import time
 from types import ModuleType
 from typing import Any
@@ -147,10 +146,8 @@ def test_a_sweep_in_a_running_comfyui(server: Client) -> None:
 
 
 def test_cancelling_ends_a_sweep(server: Client) -> None:
-    canceller = threading.Thread(target=lambda: (time.sleep(1.5), server.interrupt()))
-    canceller.start()
+    prompt = server_prompt(server, cfg=4.0, column_values="0:2:20", row_values="10:100:10", scheduler="karras")
     started = time.monotonic()
     with pytest.raises(PromptError, match="interrupted"):
-        server.run(server_prompt(server, cfg=4.0, column_values="0:2:20", row_values="10:100:10", scheduler="karras"))
+        server.run(prompt, cancel=True)
     assert time.monotonic() - started < 20
-    canceller.join()

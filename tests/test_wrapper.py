@@ -170,7 +170,7 @@ def exact_model(pack: ModuleType, prediction: str) -> Any:
     from comfy.model_patcher import ModelPatcher
 
     cpu, host = torch.device("cpu"), pack.nodes.host
-    config = host.PixelModelConfig({})
+    config = host.pixels.PixelModelConfig({})
     config.set_inference_dtype(torch.float32, None)
     kind = {"eps": ModelType.EPS, "v": ModelType.V_PREDICTION, "flow": ModelType.FLOW}[prediction]
     network = partial(ExactNetwork, host.discrete_sigmas(), prediction)

@@ -84,8 +84,8 @@ class Client:
         """Cancel what runs."""
         self._post("/interrupt")
 
-    def run(self, prompt: dict[str, Any], timeout: float = 300) -> Result:
-        """Queue a workflow in API form and wait for its images.
+    def run(self, prompt: dict[str, Any], timeout: float = 300, cancel: bool = False) -> Result:
+        """Queue a workflow in API form and wait for its images; or cancel it at its first step.
 
         Raises:
             PromptError: it was refused, failed or was interrupted.
@@ -98,7 +98,7 @@ class Client:
             if answer.get("node_errors"):  # ComfyUI runs the rest of a workflow that is wrong in part
                 raise PromptError(json.dumps(answer["node_errors"], ensure_ascii=False))
             prompt_id = answer["prompt_id"]
-            self._follow(socket, prompt_id, result, time.monotonic() + timeout)
+            self._follow(socket, prompt_id, result, time.monotonic() + timeout, cancel)
         except websocket.WebSocketTimeoutException:
             raise TimeoutError(f"the workflow did not end within {timeout} s") from None
         finally:
@@ -110,7 +110,9 @@ class Client:
                 result.latents[node] = load(self._get("/view", params=entry).content)["latent_tensor"]
         return result
 
-    def _follow(self, socket: websocket.WebSocket, prompt_id: str, result: Result, deadline: float) -> None:
+    def _follow(
+        self, socket: websocket.WebSocket, prompt_id: str, result: Result, deadline: float, cancel: bool
+    ) -> None:
         while time.monotonic() < deadline:
             message = socket.recv()
             if isinstance(message, bytes):
@@ -125,6 +127,8 @@ class Client:
             if data.get("prompt_id") != prompt_id:
                 continue
             if event["type"] == "progress":
+                if cancel and not result.progress:
+                    self.interrupt()
                 result.progress.append((data["node"], data["value"], data["max"]))
             elif event["type"] == "execution_success":
                 return

@@ -1,8 +1,12 @@
-"""Run nodes in this process on the demo model, with the defaults of their widgets."""
+"""Run nodes in this process on the demo model, with the defaults of their widgets.
+
+Without gradients, as ComfyUI runs them: in older ones the weights ask for them.
+"""
 
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 Linked = dict[str, Any]
@@ -20,6 +24,7 @@ def widget_values(node: Any) -> dict[str, Any]:
     return {entry.id: entry.default for entry in node.define_schema().inputs if hasattr(entry, "default")}
 
 
+@torch.no_grad()
 def run(node: Any, linked: Linked, **options: Any) -> tuple[Any, ...]:
     """The outputs of a node; inputs not given have their defaults."""
     known = {entry.id for entry in node.define_schema().inputs}
@@ -32,6 +37,7 @@ def lml(pack: ModuleType, linked: Linked, **options: Any) -> Tensor:
     return run(pack.nodes.ksampler.LMLKSampler, linked, **options)[0]["samples"]
 
 
+@torch.no_grad()
 def built_in(linked: Linked, sampler: str, seed: int, steps: int, cfg: float, scheduler: str = "normal") -> Tensor:
     """Latents of ComfyUI's own KSampler."""
     import nodes

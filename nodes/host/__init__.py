@@ -4,24 +4,15 @@ import copy
 import dataclasses
 import inspect
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import comfy.k_diffusion.sampling as k_diffusion_sampling
-import comfy.latent_formats
-import comfy.model_management
 import comfy.model_sampling
-import comfy.ops
 import comfy.sample
 import comfy.samplers
-import comfy.sd
-import comfy.supported_models_base
 import comfy.utils
 import latent_preview
 import nodes
-import torch
-from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-from comfy.model_base import BaseModel, ModelType
-from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ... import lml_sampler as core
@@ -30,6 +21,7 @@ from ...lml_sampler.sampler import DEFAULT_SETTINGS
 from . import families
 from . import fingerprint as fingerprint
 from . import guided as guided
+from . import pixels as pixels
 from . import running as running
 
 MOST_SCHEDULE_STEPS = 100_000
@@ -195,6 +187,11 @@ def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampl
     ).sigmas
 
 
+def discrete_sigmas() -> Tensor:
+    """The sigmas of SD's 1000 timesteps."""
+    return comfy.model_sampling.ModelSamplingDiscrete().sigmas
+
+
 def sample(
     model: Any,
     sampler: comfy.samplers.KSAMPLER,
@@ -227,48 +224,3 @@ def sample(
         seed=seed,
     )
     return result
-
-
-class PixelUNet(UNetModel):
-    """ComfyUI's UNet on pixels: 2 x 2 of them are folded into the channels."""
-
-    def _forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        folded = torch.nn.functional.pixel_unshuffle(x, 2)
-        return torch.nn.functional.pixel_shuffle(super()._forward(folded, *args, **kwargs), 2)
-
-
-class PixelModelConfig(comfy.supported_models_base.BASE):
-    """What ComfyUI's BaseModel asks of a model family."""
-
-    unet_extra_config: ClassVar[dict[str, Any]] = {}
-    latent_format = comfy.latent_formats.ChromaRadiance
-
-
-def pixel_unet(unet_config: dict[str, Any]) -> PixelUNet:
-    """A bare `PixelUNet` in float32, its weights not initialised: for training."""
-    return PixelUNet(**unet_config, dtype=torch.float32, operations=comfy.ops.disable_weight_init)
-
-
-def discrete_sigmas() -> Tensor:
-    """The sigmas of SD's 1000 timesteps."""
-    return comfy.model_sampling.ModelSamplingDiscrete().sigmas
-
-
-def pixel_unet_model(weights: dict[str, Tensor], unet_config: dict[str, Any], flow: bool) -> ModelPatcher:
-    """MODEL around a `PixelUNet` in float32, predicting the noise or the flow velocity.
-
-    Raises:
-        RuntimeError: the weights are not those of the configuration.
-    """
-    config = PixelModelConfig(unet_config)
-    config.set_inference_dtype(torch.float32, None)
-    offload_device = comfy.model_management.unet_offload_device()
-    model_type = ModelType.FLOW if flow else ModelType.EPS
-    model = BaseModel(config, model_type, device=offload_device, unet_model=PixelUNet)
-    model.diffusion_model.load_state_dict(weights)
-    return ModelPatcher(model, comfy.model_management.get_torch_device(), offload_device)
-
-
-def pixel_vae() -> comfy.sd.VAE:
-    """VAE of a model whose latents are pixels in [-1, 1]."""
-    return comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})

@@ -7,11 +7,13 @@ import comfy.model_management
 import comfy.utils
 import folder_paths
 import latent_preview
-import server
 import torch
 from comfy_execution.utils import get_executing_context
 from PIL import Image
 from torch import Tensor
+
+Cancelled = comfy.model_management.InterruptProcessingException
+"""What a cancelled run raises: in older ComfyUI an Exception, in newer ones not."""
 
 PREVIEW_SIZE = 1024
 """Longest side of a live preview."""
@@ -59,8 +61,12 @@ def recover(error: Exception) -> None:
 def show_text(text: str) -> None:
     """Show a text on the node that runs; nothing happens without a server."""
     context = get_executing_context()
-    instance = getattr(server.PromptServer, "instance", None)  # set when a server starts
-    if context is not None and instance is not None:
+    if context is None:
+        return
+    from server import PromptServer  # only here: where ComfyUI is a library, older ones cannot import theirs
+
+    instance = getattr(PromptServer, "instance", None)  # set when a server starts
+    if instance is not None:
         instance.send_progress_text(text, context.node_id)
 
 

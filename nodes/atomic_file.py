@@ -1,0 +1,44 @@
+"""Files that are there whole, or as they were before: on a full disk, and when the process is killed."""
+
+import os
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+ENDING = ".part"
+OLD_SECONDS = 86400
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        OSError: it could not be written; the message names it, the reason and the remedy.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _delete_leftovers(path.parent)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=ENDING)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OSError(
+            f"{path} could not be written: {error.strerror}. What was there before is unchanged. "
+            "Make room on the disk, or let ComfyUI write there, and run again."
+        ) from error
+
+
+def _delete_leftovers(folder: Path) -> None:
+    """Delete what a killed process has left of its writes; a write that is under way is younger."""
+    for path in folder.glob(f".*{ENDING}"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - OLD_SECONDS:
+                path.unlink()
