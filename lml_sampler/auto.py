@@ -95,7 +95,7 @@ def _redo(
         surprise.sub_(memory.trend, alpha=memory.reach)
     energy = nonzero(inner(noise, noise, step.weight))
     most = settings.kappa * settings.strength / settings.damping
-    trusted = _trusted(settings, energy, inner(surprise, surprise, step.weight)).clamp_max_(1 / most)
+    trusted = _trusted(settings, energy, inner(surprise, surprise, step.weight)).clamp_max_(min(1 / most, 1))
     if step.recorder is not None:
         step.recorder.trust(most * trusted, energy)
     if step.weight is not None:

@@ -20,6 +20,10 @@ turn alone, guided or not: all of it for small turns, half of it near tan^2 = 0.
 """
 
 
+MOST_DAMPING = 1e30
+"""Above it the correction is nothing in float64 even, and float32 has no number for it soon."""
+
+
 def relative_damping(settings: LMLSettings) -> tuple[float, float]:
     """The damping of one step in units of |u|^2, and what each unit of tan^2 adds to it.
 
@@ -28,7 +32,7 @@ def relative_damping(settings: LMLSettings) -> tuple[float, float]:
 
     with lambda = damping / strength.
     """
-    damping = settings.damping / settings.strength
+    damping = min(settings.damping / settings.strength, MOST_DAMPING)
     if settings.damping_mode == "relative":
         return damping, 0.0
     return damping, damping * (AUTO_SENSITIVITY if settings.scheme == "auto" else TURN_SENSITIVITY)
@@ -40,5 +44,5 @@ def any_damping(settings: LMLSettings, energy: Tensor) -> tuple[float | Tensor, 
     absolute   lambda / |u|^2                the paper's lambda; |u|^2 grows with the size of the latent
     """
     if settings.damping_mode == "absolute":
-        return settings.damping / settings.strength / nonzero(energy), 0.0
+        return min(settings.damping / settings.strength, MOST_DAMPING) / nonzero(energy), 0.0
     return relative_damping(settings)
