@@ -50,6 +50,7 @@ from tqdm import tqdm
 WORKERS = 2
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
 PAGE = ROOT / "nodes" / "web" / "docs" / "LMLSampler.md"
+PAGES = (PAGE, PAGE.with_suffix("") / "zh.md")
 BLOCK = re.compile(r"(?<=<!-- quality -->\n).*?(?=<!-- end quality -->)", re.DOTALL)
 
 
@@ -165,25 +166,9 @@ def write(records: list[Record], quick: bool, about: Record) -> None:
     plots.heatmap(blocks, pictures / "quality_heatmap.png")
     plots.convergence(blocks, pictures / "quality_convergence.png")
     if not quick:
-        PAGE.write_text(BLOCK.sub(lambda _: page_text(records), PAGE.read_text()))
+        for page in PAGES:
+            page.write_text(BLOCK.sub(lambda _: f"{text}\n", page.read_text("utf-8")), "utf-8")
     print(text, f"\nAll figures: {FOLDER / 'quality.md'} and quality.json. Pictures: {pictures}")
-
-
-def page_text(records: list[Record]) -> str:
-    """The section of the help page."""
-    return f"""## Against ComfyUI's samplers
-
-`make bench-quality` runs every sampler of ComfyUI and LML from the same noise with the same number of model calls: on
-problems whose exact denoiser is known (handwritten digits, patches of photographs) and on the two demo models. RMS
-distance to the converged solution as a ratio to `euler`, geometric means over schedulers, eps and flow. Samplers that
-add noise, and the `cfg_pp` ones, end elsewhere by design: for them the Fréchet distances of the tables say more.
-
-![heat map of the samplers](LMLSampler/quality_heatmap.png)
-
-![convergence](LMLSampler/quality_convergence.png)
-
-{report(records)}
-"""
 
 
 def main() -> None:
