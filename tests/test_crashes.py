@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from comfy_host.client import Client, PromptError
 from comfy_host.server import comfyui
 from safetensors.torch import load_file
@@ -110,7 +109,7 @@ def test_a_killed_search_goes_on(killed: Path, revived: Client) -> None:
     assert model_calls(report) == STEPS * (RUNS - known)
 
     folder.rename(killed / "aside")
-    requests.post(f"{revived.url}/free", json={"free_memory": True}, timeout=10)  # else the host's cache answers
+    revived.forget()
     undisturbed = text_of(revived, tune(revived))
     assert model_calls(undisturbed) == SEEDS * REFERENCE + STEPS * RUNS
     assert undisturbed.splitlines()[:-1] == report.splitlines()[:-1]
@@ -139,7 +138,7 @@ def test_a_full_disk_during_a_search(killed: Path, revived: Client) -> None:
     assert "LML tuned: " in report and "Not everything is kept for the next run: " in report
     assert "File too large. What was there before is unchanged. Make room on the disk" in report
     assert {path.suffix for path in folder.iterdir() if path.name not in before} == {".json"}
-    requests.post(f"{revived.url}/free", json={"free_memory": True}, timeout=10)
+    revived.forget()
     again = text_of(revived, prompt)
     assert model_calls(again) == REFERENCE and "Not everything" not in again  # the reference alone
 

@@ -120,7 +120,7 @@ def test_the_same_prompt_gives_the_same_picture(server: Client, workflow: dict[s
     """Other runs come between, so that the cache of the host cannot answer."""
     first = server.run(changed(workflow, "LMLKSampler", seed=5))
     server.run(changed(workflow, "LMLKSampler", seed=6))
-    requests.post(f"{server.url}/free", json={"free_memory": True, "unload_models": True}, timeout=10)
+    server.forget()
     second = server.run(changed(workflow, "LMLKSampler", seed=5))
     assert all(same_pictures(images, second.images[node]) for node, images in first.images.items())
 
@@ -195,6 +195,6 @@ def test_a_cancelled_run_leaves_the_next_one_clean(server: Client, workflow: dic
     expected = server.run(changed(workflow, "LMLKSampler", seed=77))
     with pytest.raises(PromptError, match="interrupted"):
         server.run(changed(workflow, "LMLKSampler", seed=78, steps=5000, scheduler="karras"), cancel=True)
-    requests.post(f"{server.url}/free", json={"free_memory": True, "unload_models": True}, timeout=10)
+    server.forget()
     again = server.run(changed(workflow, "LMLKSampler", seed=77))
     assert all(same_pictures(images, again.images[node]) for node, images in expected.images.items())

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import requests
 from comfy_host.client import Client, PromptError, Result
 from comfy_host.prompts import inputs_of
 from demo import find
@@ -68,7 +67,7 @@ def host(server: Client, pack: ModuleType) -> Iterator[Client]:
     picture = np.stack([x, y, 1 - x], axis=-1) * (np.hypot(x - 0.5, y - 0.5) < 0.35)[..., None]
     server.upload("example.png", Image.fromarray((picture * 255).astype(np.uint8)))
     yield server
-    requests.post(f"{server.url}/free", json={"free_memory": True, "unload_models": True}, timeout=10)
+    server.forget()
 
 
 @pytest.fixture(scope="module")

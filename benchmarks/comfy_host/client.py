@@ -18,6 +18,10 @@ from PIL import Image
 from safetensors.torch import load
 from torch import Tensor
 
+ANY_PROMPT = {
+    "image": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
+    "shown": {"class_type": "PreviewImage", "inputs": {"images": ["image", 0]}},
+}
 PREVIEW_EVENTS = (1, 4)  # a preview image, without and with metadata
 TEXT_EVENT = 3  # a text of a node
 
@@ -83,6 +87,12 @@ class Client:
     def interrupt(self) -> None:
         """Cancel what runs."""
         self._post("/interrupt")
+
+    def forget(self) -> None:
+        """Have models, cached results and the list of past workflows dropped, so that the next run makes everything."""
+        self._post("/history", json={"clear": True})
+        self._post("/free", json={"free_memory": True, "unload_models": True})
+        self.run(ANY_PROMPT)  # ComfyUI drops them just before or just after the next workflow
 
     def run(self, prompt: dict[str, Any], timeout: float = 300, cancel: bool = False) -> Result:
         """Queue a workflow in API form and wait for its images; or cancel it at its first step.
