@@ -16,7 +16,7 @@ AUTO_SENSITIVITY = 50.0
 """The same for the scheme `auto`, whose gain is already right for each step of the schedule.
 
 On exact denoisers the gain that was best in hindsight, in units of the one that the schedule asks for, depended on the
-turn alone, guided or not: all of it for small turns, half of it near tan^2 = 0.02, nearly nothing above 0.3.
+turn that the step would make with it: all of it for small turns, half of it near tan^2 = 0.02, hardly any above 0.3.
 """
 
 

@@ -122,7 +122,7 @@ class Recorder:
             figures["damping"] = turn.tangent_squared * sensitivity + base
 
     def plain(self, vector: Tensor, previous: Tensor | None, weight: Tensor | None) -> None:
-        """This step is not corrected: it is the first one, outside the window or the last one of the scheme `auto`."""
+        """This step is not corrected: it is the first one, or outside the window."""
         self.measure(vector, previous, weight=weight)
         if previous is None:
             self.note("there is no step before this one to learn from")

@@ -9,7 +9,7 @@ from .parametrization import Level, Parametrization
 
 
 class Step(NamedTuple):
-    """What is fixed about one step before the model is called."""
+    """What a step is given beside the state and the model's output."""
 
     here: Level
     target: Level
@@ -20,3 +20,5 @@ class Step(NamedTuple):
     rotates_little: bool
     """Whether the slope of the rotation stays below 10 all through the run: its turns may be measured by products."""
     recorder: Recorder | None = None
+    uncond_denoised: Tensor | None = None
+    """The unconditional part of the model's output, `[B, ...]`, if the output is guided and the part is known."""

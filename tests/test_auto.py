@@ -1,10 +1,11 @@
 """The scheme auto: right where the truth is known, the same in every parametrization, damped where the path bends."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
-from problems import Gaussian, mixture
+from problems import Gaussian, Mixture, mixture
 from scipy.integrate import quad
 from torch import Tensor
 
@@ -110,3 +111,76 @@ def test_a_path_that_turns_is_followed_carefully() -> None:
     answers = iter(noise(6, 4, 512, seed=3))
     bold = sample_lml(model, x, SIGMAS, disable=True, settings=LMLSettings(damping_mode="relative"))
     assert (careful - plain).norm() < 0.2 * (bold - plain).norm()
+
+
+class Guided:
+    """Guidance towards two of the points of a mixture; remembers the unconditional part of its last answer."""
+
+    def __init__(self, parametrization: str, cfg: float) -> None:
+        self.unconditional = mixture(parametrization)
+        self.conditional = Mixture(self.unconditional.points[:2], parametrization=parametrization)
+        self.cfg, self.part = cfg, torch.empty(0)
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        self.part = self.unconditional.denoise(x, sigma)
+        return torch.lerp(self.part, self.conditional.denoise(x, sigma), self.cfg)
+
+
+@pytest.mark.parametrize("cfg", [4.0, 7.0])
+@pytest.mark.parametrize("parametrization", ["ve", "flow"])
+def test_knowing_what_is_guidance_helps(parametrization: str, cfg: float) -> None:
+    model = Guided(parametrization, cfg)
+
+    def run(steps: int, **options: Any) -> Tensor:
+        grid = torch.linspace(math.log(14.6), math.log(0.03), steps + 1, dtype=torch.float64).exp()
+        sigmas = grid if parametrization == "ve" else to_flow(grid)
+        start = noise(256, 8, seed=2) * sigmas[0]
+        return sample_lml(model, start, sigmas, disable=True, parametrization=parametrization, **options)
+
+    exact = run(2000)
+    for steps in (6, 8, 12):
+        known = (run(steps, uncond_denoised=lambda: model.part) - exact).square().mean().sqrt()
+        unknown = (run(steps) - exact).square().mean().sqrt()
+        assert known < unknown
+
+
+def test_no_guidance_is_no_part() -> None:
+    """A part that is all of the answer, and no part at all, are the same; so is any part where nothing is corrected."""
+    model = mixture()
+    x = noise(6, 8) * SIGMAS[0]
+    answers: list[Tensor] = []
+
+    def remembered(x: Tensor, sigma: Tensor) -> Tensor:
+        answers.append(model.denoise(x, sigma))
+        return answers[-1]
+
+    def run(**options: Any) -> Tensor:
+        return sample_lml(remembered, x, SIGMAS, disable=True, **options)
+
+    torch.testing.assert_close(run(uncond_denoised=lambda: answers[-1]), run())
+    assert torch.equal(run(uncond_denoised=lambda: None), run())
+    for settings in (LMLSettings(kappa=0.0), LMLSettings(scheme="ddim"), LMLSettings(scheme="dpmsolver++", order=2)):
+        options = {"settings": settings}
+        assert torch.equal(run(uncond_denoised=lambda: 2 * answers[-1], **options), run(**options))
+
+
+def test_guidance_outside_of_a_mask_has_no_say() -> None:
+    guided = Guided("ve", 4.0)
+    mask = torch.zeros(1, 8, dtype=torch.float64)
+    mask[:, :5] = 1
+
+    def model(x: Tensor, sigma: Tensor, denoise_mask: Tensor) -> Tensor:
+        return denoise_mask * guided(x * denoise_mask, sigma)
+
+    def run(outside: float) -> Tensor:
+        x = noise(6, 8, seed=4) * SIGMAS[0]
+        return sample_lml(
+            model,
+            x,
+            SIGMAS,
+            {"denoise_mask": mask},
+            disable=True,
+            uncond_denoised=lambda: torch.where(mask == 1, guided.part, outside),
+        )
+
+    assert torch.equal(run(0.0), run(1e6))

@@ -319,3 +319,37 @@ def test_the_list_entry_can_be_left_out(value: str, listed: bool) -> None:
     environment = os.environ | {"PYTHONPATH": str(benchmarks), "LML_REGISTER_KSAMPLER": value}
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert process.stdout.strip().splitlines()[-1:] == [str(listed)], process.stderr
+
+
+def test_the_unconditional_part_is_heard(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    """It is what the model answers at CFG 0; at CFG 1 ComfyUI computes none; the caller's options stay as they are."""
+    import comfy.sample
+    import comfy.samplers
+
+    host = pack.nodes.host
+    model, positive, negative = demo
+    latent = empty()["samples"]
+
+    def listen(cfg: float) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        heard: list[Any] = []
+
+        def sampler(model: Any, x: Tensor, sigmas: Tensor, extra_args: dict[str, Any], **_: Any) -> Tensor:
+            before = {**extra_args["model_options"]}
+            unconditional = host.Unconditional(extra_args)
+            answer = model(x, sigmas[0] * x.new_ones(len(x)), **unconditional.extra_args)
+            heard.extend((answer, unconditional.take(), unconditional.take()))
+            assert extra_args["model_options"] == before
+            return answer
+
+        noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(1))
+        ksampler = comfy.samplers.KSAMPLER(sampler)
+        sigmas = host.schedule(model, "normal", 4)
+        comfy.sample.sample_custom(model, noise, cfg, ksampler, sigmas, positive, negative, latent)
+        return heard[0], heard[1], heard[2]
+
+    unguided, _, _ = listen(0.0)
+    guided, part, again = listen(4.0)
+    assert part is not None and again is None
+    torch.testing.assert_close(part, unguided)
+    assert (guided - part).norm() > 0.01 * part.norm()
+    assert listen(1.0)[1:] == (None, None)

@@ -117,6 +117,7 @@ class ExactProblem:
                     "denoised": result,
                     "cond_denoised": conditional.view_as(x),
                     "uncond_denoised": unconditional.view_as(x),
+                    "uncond": None if self.cfg == 1 else True,
                     "cond_scale": self.cfg,
                     "sigma": sigma,
                     "input": x,
