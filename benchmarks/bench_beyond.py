@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from bench_quality import load_quietly
+from comfy_host.inprocess import load_pack
 from quality.summary import AUTO, geometric_mean, table
 from tqdm import tqdm
 
@@ -117,19 +118,17 @@ def measure_sde() -> Figures:
     from beyond.noise import sample_sde
     from quality import work
 
-    from lml_sampler import LMLSettings, sample_lml
-
+    pack = load_pack()
     work.SAMPLES |= {"digits": SDE_SAMPLES, "patches": SDE_SAMPLES}
     figures: Figures = defaultdict(dict)
     for cell in tqdm(CELLS):
-        path = cell[0].path
         for name in ("euler", AUTO, *PEERS):
             figures[name][cell] = run_entry(cell, name)
         for eta in ETAS:
-            auto = partial(sample_lml, settings=LMLSettings(eta=eta), parametrization=path)
+            auto = partial(pack.nodes.host.sample_lml, settings=pack.lml_sampler.LMLSettings(eta=eta))
             figures[f"{AUTO}, eta {eta:g}"][cell] = run(cell, auto)
             for kappa, form in itertools.product(KAPPAS, FORMS):
-                sampler = partial(sample_sde, path=path, eta=eta, form=form, damping=kappa, kappa=kappa)
+                sampler = partial(sample_sde, path=cell[0].path, eta=eta, form=form, damping=kappa, kappa=kappa)
                 figures[eta, kappa, form][cell] = run(cell, sampler)
     return figures
 
