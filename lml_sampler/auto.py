@@ -9,8 +9,8 @@ At each model call the noise prediction is compared with the one that was expect
                     is of second order.
 
 Both are damped as Levenberg-Marquardt damps where the local model fails: by the square of the surprise and of the turn
-that foresight would make, relative to the prediction; and foresight ends where the path turns back, as it does when
-guidance overshoots.
+that foresight would make, relative to the prediction, and of its growth; and foresight ends where the path turns back,
+as it does when guidance overshoots.
 
 With classifier-free guidance the prediction has two parts, which change at different paces: the unconditional one goes
 on as it did, while guidance rises until it is clear what the picture shows and then collapses. Where the unconditional
@@ -78,12 +78,11 @@ def advance_auto(
         state, noise = _redo(state, noise, memory, coefficients, step, settings)
     gain = min(coefficients.gain, MOST_GAIN)
     energy = nonzero(inner(noise, noise, weight))
-    trend, trend_energy = _foresee(noise, energy, guidance, memory, gain, step, settings)
+    trend, trend_energy, trusted = _foresee(noise, energy, guidance, memory, gain, step, settings)
     most = settings.kappa * settings.strength / settings.damping
     if step.recorder is not None:
         direction = torch.add(noise, trend, alpha=most * gain)
-        damping, sensitivity = relative_damping(settings)
-        step.recorder.measure(noise, memory.noise, direction, (damping, gain**2 * sensitivity), weight)
+        step.recorder.measure(noise, memory.noise, direction, (relative_damping(settings)[0] / trusted, 0.0), weight)
         if coefficients.gain > MOST_GAIN:
             step.recorder.note(f"the schedule asks for a gain of {coefficients.gain:.3g}; {MOST_GAIN:g} is the most")
         if settings.stochastic:
@@ -109,7 +108,7 @@ def _redo(
     surprise = noise - memory.noise
     if memory.trend is not None:
         surprise.sub_(memory.trend, alpha=memory.reach)
-    energy = nonzero(inner(noise, noise, step.weight))
+    energy = nonzero(torch.minimum(inner(noise, noise, step.weight), memory.energy))
     most = settings.kappa * settings.strength / settings.damping
     trusted = _trusted(settings, energy, inner(surprise, surprise, step.weight)).clamp_max_(min(1 / most, 1))
     if step.recorder is not None:
@@ -129,28 +128,34 @@ def _foresee(
     gain: float,
     step: Step,
     settings: LMLSettings,
-) -> tuple[Tensor, Tensor]:
-    """How the prediction changes, as far as that may be extrapolated by `gain`, and its squared length."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """How the prediction changes, as far as that may be extrapolated by `gain`.
+
+    With it its squared length and the share that the damping left of it, both `[B, 1, ...]`.
+    """
     weight, scale = step.weight, gain**2  # what counts is the turn that the step would make
     change = noise - memory.noise
     length = inner(change, change, weight)
     along = (energy - memory.energy).add_(length).mul_(0.5)  # <change, noise>, from |noise - change|^2
-    across = _across(length, along, energy)
-    trusted = _trusted(settings, energy, across, scale)
+    # Predictions of noise keep their length or lose some; one that grows is off, whichever way it points.
+    growth = (energy.sqrt() - memory.energy.sqrt()).clamp_min_(0).square_()
+    least = nonzero(torch.minimum(energy, memory.energy))
+    deviation = _across(length, along, energy).add_(growth)
+    trusted = _trusted(settings, least, deviation, scale)
     agreement = _agreement(change, length, memory, weight)
     if guidance is None or memory.guidance is None:
-        trusted.mul_(agreement)
-        trend = change.mul_(trusted if weight is None else trusted * weight)
-        return trend, trusted.mul_(trusted).mul_(length)
+        agreed = trusted * agreement
+        trend = change.mul_(agreed if weight is None else agreed * weight)
+        return trend, agreed.square_().mul_(length), trusted
     part = guidance - memory.guidance
     rest_length = (length - 2 * inner(change, part, weight)).add_(inner(part, part, weight))
-    rest_across = _across(rest_length, along - inner(part, noise, weight), energy)
+    rest = _across(rest_length, along - inner(part, noise, weight), energy).add_(growth)
+    cautious = _trusted(settings, least, deviation, scale * GUIDANCE_SENSITIVITY)
     # Parts that nearly cancel are one part: neither may be trusted less than their sum.
-    trusted = torch.maximum(_trusted(settings, energy, rest_across, scale), trusted)
-    doubted = trusted - _trusted(settings, energy, across, scale * GUIDANCE_SENSITIVITY)
-    trend = change.mul_(trusted).addcmul_(part, doubted, value=-1)
+    trusted = torch.maximum(_trusted(settings, least, rest, scale), trusted)
+    trend = change.mul_(trusted).addcmul_(part, trusted - cautious, value=-1)
     trend.mul_(agreement if weight is None else agreement * weight)
-    return trend, inner(trend, trend, weight)
+    return trend, inner(trend, trend, weight), trusted
 
 
 def _trusted(settings: LMLSettings, energy: Tensor, deviation: Tensor, scale: float = 1.0) -> Tensor:
