@@ -184,3 +184,27 @@ def test_guidance_outside_of_a_mask_has_no_say() -> None:
         )
 
     assert torch.equal(run(0.0), run(1e6))
+
+
+def test_a_prediction_that_grows_is_not_followed() -> None:
+    """One giant step under strong guidance: the next noise prediction is several times as long, in any direction."""
+    direction = noise(4, 512, seed=5)
+    sigmas = SIGMAS[:3]
+
+    def run(growth: float, **fields: Any) -> Tensor:
+        lengths = iter((1.0, growth))
+
+        def model(x: Tensor, sigma: Tensor) -> Tensor:
+            return x - sigma[:, None] * next(lengths) * direction
+
+        return sample_lml(
+            model, torch.zeros(4, 512, dtype=torch.float64), sigmas, disable=True, settings=LMLSettings(**fields)
+        )
+
+    def share(growth: float) -> float:
+        plain = run(growth, kappa=0.0)
+        bold = run(growth, damping_mode="relative")
+        return ((run(growth) - plain).norm() / (bold - plain).norm()).item()
+
+    assert share(1.02) > 0.9
+    assert share(7.0) < 0.01
