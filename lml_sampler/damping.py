@@ -19,7 +19,6 @@ On exact denoisers the gain that was best in hindsight, in units of the one that
 turn that the step would make with it: all of it for small turns, half of it near tan^2 = 0.02, hardly any above 0.3.
 """
 
-
 MOST_DAMPING = 1e30
 """Above it the correction is nothing in float64 even, and float32 has no number for it soon."""
 
@@ -43,6 +42,5 @@ def any_damping(settings: LMLSettings, energy: Tensor) -> tuple[float | Tensor, 
 
     absolute   lambda / |u|^2                the paper's lambda; |u|^2 grows with the size of the latent
     """
-    if settings.damping_mode == "absolute":
-        return min(settings.damping / settings.strength, MOST_DAMPING) / nonzero(energy), 0.0
-    return relative_damping(settings)
+    damping, sensitivity = relative_damping(settings)
+    return (damping / nonzero(energy), 0.0) if settings.damping_mode == "absolute" else (damping, sensitivity)

@@ -35,7 +35,7 @@ class StepReport(NamedTuple):
     """How far u was extrapolated, in units of the last change: |v_perp| / |u_perp|, v_perp being the part orthogonal
     to u of what was followed; 0 where nothing turns."""
     damping: list[float] | None
-    """The lambda that was used, in units of |u|^2."""
+    """The lambda that was used, in units of |u|^2; where the scheme `auto` damps guidance apart, that of the rest."""
     trust: list[float] | None
     """Scheme `auto`: the share of the hindsight that was applied to the step before, 0 to 1."""
     notes: tuple[str, ...]
@@ -104,7 +104,10 @@ class Recorder:
         damping: tuple[float | Tensor, float] | None = None,
         weight: Tensor | None = None,
     ) -> None:
-        """Measure u = `vector`, p = `previous` and what u became, each `[B, ...]`; `damping` by `relative_damping`."""
+        """Measure u = `vector`, p = `previous` and what u became, each `[B, ...]`.
+
+        `damping`: lambda in units of |u|^2, and what each unit of tan^2 adds to it, as `any_damping` gives them.
+        """
         figures = self._figures[-1]
         turn = measure_turn(vector, vector if previous is None else previous, weight)
         length = turn.energy.sqrt()

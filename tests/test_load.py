@@ -81,7 +81,6 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield client
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="reads memory from /proc: Linux alone")
 def test_two_clients_and_a_long_queue(busy: Client) -> None:
     assert busy.pid is not None
     info = busy.object_info()

@@ -115,12 +115,13 @@ def test_a_strength_curve_may_go_beyond_what_products_can_tell() -> None:
     assert ((single - exact).norm() / exact.norm()).item() < 1e-5
 
 
-@pytest.mark.parametrize("scheme", ["auto", "ddim", "dpmsolver++"])
-@pytest.mark.parametrize("mode", ["adaptive", "relative", "absolute"])
+@pytest.mark.parametrize(
+    ("scheme", "mode"),
+    [("auto", "adaptive"), ("auto", "relative")]
+    + [(scheme, mode) for scheme in ("ddim", "dpmsolver++") for mode in ("adaptive", "relative", "absolute")],
+)
 @pytest.mark.parametrize("strength", [5e-324, 3.4e-50, 1e-38, 1e-30])
 def test_hardly_any_strength_is_none(scheme: str, mode: str, strength: float) -> None:
-    if scheme == "auto" and mode == "absolute":
-        return
     x, sigmas = noise(4, 8, dtype=torch.float32) * 8, SIGMAS.float()
     options = {"model": mixture32, "scheme": scheme, "damping_mode": mode}
     plain = run(x, sigmas, strength=0.0, **options)
