@@ -40,6 +40,17 @@ tan^2 = 0.004, and that of the rest near 0.02.
 """
 
 
+class Trend(NamedTuple):
+    """How the noise prediction changed on the last step, as far as that was trusted."""
+
+    change: Tensor
+    """`[B, ...]`."""
+    energy: Tensor
+    """|change|^2, `[B, 1, ...]`."""
+    reach: float
+    """The next noise prediction is expected to be the last one + reach * change."""
+
+
 class AutoMemory(NamedTuple):
     """What one step hands to the next."""
 
@@ -49,14 +60,10 @@ class AutoMemory(NamedTuple):
     """Its |noise|^2, `[B, 1, ...]`."""
     level: Level
     """Where it was made."""
-    trend: Tensor | None = None
-    """How it changed, as far as that was trusted, `[B, ...]`; None after a step that was not corrected."""
-    trend_energy: Tensor | None = None
-    """|trend|^2, `[B, 1, ...]`."""
-    reach: float = 0.0
-    """The next noise prediction is expected to be noise + reach * trend."""
-    guidance: Tensor | None = None
+    guidance: Tensor | None
     """The part of `noise` that guidance adds to the unconditional prediction, `[B, ...]`, if it is known."""
+    trend: Trend | None = None
+    """None after a step that was not corrected."""
 
 
 def advance_auto(
@@ -72,14 +79,14 @@ def advance_auto(
         if step.recorder is not None:
             step.recorder.plain(noise, None if memory is None else memory.noise, weight)
         state = plain_step(state, output, here, target)
-        return state.to(x.dtype), AutoMemory(noise, inner(noise, noise, weight), here, guidance=guidance)
+        return state.to(x.dtype), AutoMemory(noise, inner(noise, noise, weight), here, guidance)
     coefficients = schedule_gain(memory.level, here, target)
     if not settings.stochastic:  # fresh noise is no surprise that a better step would have spared
         state, noise = _redo(state, noise, memory, coefficients, step, settings)
     gain = min(coefficients.gain, MOST_GAIN)
     energy = nonzero(inner(noise, noise, weight))
     trend, trend_energy, trusted = _foresee(noise, energy, guidance, memory, gain, step, settings)
-    most = settings.kappa * settings.strength / settings.damping
+    most = _most(settings)
     if step.recorder is not None:
         direction = torch.add(noise, trend, alpha=most * gain)
         step.recorder.measure(noise, memory.noise, direction, (relative_damping(settings)[0] / trusted, 0.0), weight)
@@ -90,8 +97,8 @@ def advance_auto(
     ratio = target.alpha / here.alpha
     span = target.sigma - here.sigma * ratio
     state = torch.add(state if ratio == 1 else state * ratio, noise, alpha=span).add_(trend, alpha=span * most * gain)
-    reach = most * coefficients.outlook
-    return state.to(x.dtype), AutoMemory(noise, energy, here, trend, trend_energy, reach, guidance)
+    kept = Trend(trend, trend_energy, most * coefficients.outlook)
+    return state.to(x.dtype), AutoMemory(noise, energy, here, guidance, kept)
 
 
 def _guidance(denoised: Tensor, step: Step) -> Tensor | None:
@@ -107,9 +114,9 @@ def _redo(
     """The state, and the noise prediction there, had the step here known the prediction at its end."""
     surprise = noise - memory.noise
     if memory.trend is not None:
-        surprise.sub_(memory.trend, alpha=memory.reach)
+        surprise.sub_(memory.trend.change, alpha=memory.trend.reach)
     energy = nonzero(torch.minimum(inner(noise, noise, step.weight), memory.energy))
-    most = settings.kappa * settings.strength / settings.damping
+    most = _most(settings)
     trusted = _trusted(settings, energy, inner(surprise, surprise, step.weight)).clamp_max_(min(1 / most, 1))
     if step.recorder is not None:
         step.recorder.trust(most * trusted, energy)
@@ -142,7 +149,7 @@ def _foresee(
     least = nonzero(torch.minimum(energy, memory.energy))
     deviation = _across(length, along, energy).add_(growth)
     trusted = _trusted(settings, least, deviation, scale)
-    agreement = _agreement(change, length, memory, weight)
+    agreement = _agreement(change, length, memory.trend, weight)
     if guidance is None or memory.guidance is None:
         agreed = trusted * agreement
         trend = change.mul_(agreed if weight is None else agreed * weight)
@@ -169,9 +176,14 @@ def _across(length: Tensor, along: Tensor, energy: Tensor) -> Tensor:
     return torch.addcmul(length, along, along / energy, value=-1).clamp_min_(0)
 
 
-def _agreement(change: Tensor, length: Tensor, memory: AutoMemory, weight: Tensor | None) -> Tensor | float:
+def _most(settings: LMLSettings) -> float:
+    """kappa / lambda: the share of what the schedule asks for that is taken where nothing is damped."""
+    return settings.kappa * settings.strength / settings.damping
+
+
+def _agreement(change: Tensor, length: Tensor, trend: Trend | None, weight: Tensor | None) -> Tensor | float:
     """1 where the path turns on as it was expected to, falling to 0 as it turns back: 1 + min(cosine, 0)."""
-    if memory.trend is None or memory.trend_energy is None:
+    if trend is None:
         return 1.0
-    lengths = nonzero(length * memory.trend_energy)
-    return (inner(change, memory.trend, weight) * lengths.rsqrt_()).clamp_(-1, 0).add_(1)
+    lengths = nonzero(length * trend.energy)
+    return (inner(change, trend.change, weight) * lengths.rsqrt_()).clamp_(-1, 0).add_(1)
