@@ -6,6 +6,8 @@ import json
 import struct
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ class Result:
     """What came of one workflow."""
 
     outputs: dict[str, Any]
-    """By node id, as in ComfyUI's history."""
+    """What nodes show and save, by node id."""
     images: dict[str, list[Image.Image]]
     """Saved or previewed images by node id, and the frames of videos."""
     latents: dict[str, Tensor] = field(default_factory=dict)
@@ -59,6 +61,17 @@ class Client:
         """Base folder of the server, if it is one of ours."""
         self.url = f"http://{address}"
         self.id = uuid.uuid4().hex
+        self._session: requests.Session | None = None
+        self._socket: websocket.WebSocket | None = None
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Keep the connections open for the length of a `with`: new ones take longer than a short workflow."""
+        with requests.Session() as self._session, closing(self._listen()) as self._socket:
+            try:
+                yield
+            finally:
+                self._session, self._socket = None, None
 
     def object_info(self) -> dict[str, Any]:
         """The definitions of all nodes."""
@@ -94,17 +107,33 @@ class Client:
         self._post("/free", json={"free_memory": True, "unload_models": True})
         self.run(ANY_PROMPT)  # ComfyUI drops them just before or just after the next workflow
 
-    def run(self, prompt: dict[str, Any], timeout: float = 300, cancel: bool = False) -> Result:
+    def run(
+        self,
+        prompt: dict[str, Any],
+        timeout: float = 300,
+        cancel: bool = False,
+        previews: str | None = None,
+        fetch: bool = True,
+    ) -> Result:
         """Queue a workflow in API form and wait for its images; or cancel it at its first step.
+
+        Args:
+            prompt: the workflow.
+            timeout: in seconds.
+            cancel: whether to cancel it.
+            previews: method of the live previews of this run, in place of the server's; older ComfyUI ignores it.
+            fetch: whether to get the images and latents that were saved.
 
         Raises:
             PromptError: it was refused, failed or was interrupted.
             TimeoutError: no end after `timeout` seconds.
         """
         result = Result({}, {})
-        socket = websocket.create_connection(f"ws://{self.address}/ws?clientId={self.id}", timeout=timeout)
+        socket = self._socket or self._listen()
+        socket.settimeout(timeout)
+        extra = {} if previews is None else {"preview_method": previews}
         try:
-            answer = self._post("/prompt", json={"prompt": prompt, "client_id": self.id}).json()
+            answer = self._post("/prompt", json={"prompt": prompt, "client_id": self.id, "extra_data": extra}).json()
             if answer.get("node_errors"):  # ComfyUI runs the rest of a workflow that is wrong in part
                 raise PromptError(json.dumps(answer["node_errors"], ensure_ascii=False))
             prompt_id = answer["prompt_id"]
@@ -112,13 +141,16 @@ class Client:
         except websocket.WebSocketTimeoutException:
             raise TimeoutError(f"the workflow did not end within {timeout} s") from None
         finally:
-            socket.close()
-        result.outputs = self._history(prompt_id, timeout)["outputs"]
-        for node, output in result.outputs.items():
+            if socket is not self._socket:
+                socket.close()
+        for node, output in result.outputs.items() if fetch else ():
             result.images[node] = [image for entry in output.get("images", ()) for image in self._images(entry)]
             for entry in output.get("latents", ()):
                 result.latents[node] = load(self._get("/view", params=entry).content)["latent_tensor"]
         return result
+
+    def _listen(self) -> websocket.WebSocket:
+        return websocket.create_connection(f"ws://{self.address}/ws?clientId={self.id}", timeout=60)
 
     def _follow(
         self, socket: websocket.WebSocket, prompt_id: str, result: Result, deadline: float, cancel: bool
@@ -140,7 +172,9 @@ class Client:
                 if cancel and not result.progress:
                     self.interrupt()
                 result.progress.append((data["node"], data["value"], data["max"]))
-            elif event["type"] == "execution_success":
+            elif event["type"] == "executed":
+                result.outputs[data["node"]] = data["output"]
+            elif event["type"] == "executing" and data["node"] is None:  # the end, after the history has the entry
                 return
             elif event["type"] == "execution_error":
                 where = f"node {data['node_id']} ({data['node_type']})"
@@ -148,16 +182,6 @@ class Client:
             elif event["type"] == "execution_interrupted":
                 raise PromptError("interrupted")
         raise TimeoutError("the workflow did not end in time")
-
-    def _history(self, prompt_id: str, timeout: float) -> dict[str, Any]:
-        # The end is announced before the history has the entry.
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            history = self._get(f"/history/{prompt_id}").json()
-            if prompt_id in history:
-                return history[prompt_id]
-            time.sleep(0.02)
-        raise TimeoutError(f"no history of {prompt_id}")
 
     def _images(self, entry: dict[str, str]) -> list[Image.Image]:
         data = io.BytesIO(self._get("/view", params=entry).content)
@@ -167,10 +191,10 @@ class Client:
         return [Image.open(data).convert("RGB")]
 
     def _get(self, path: str, **options: Any) -> requests.Response:
-        return self._checked(requests.get(self.url + path, timeout=60, **options))
+        return self._checked((self._session or requests).get(self.url + path, timeout=60, **options))
 
     def _post(self, path: str, **options: Any) -> requests.Response:
-        return self._checked(requests.post(self.url + path, timeout=60, **options))
+        return self._checked((self._session or requests).post(self.url + path, timeout=60, **options))
 
     @staticmethod
     def _checked(response: requests.Response) -> requests.Response:
