@@ -82,7 +82,7 @@ def chart(
     for mark in marks:
         canvas.mark(mark, x_axis, y_axis)
     canvas.legend([line.label for line in lines], [mark.label for mark in marks], left)
-    return canvas.image.resize(size, Image.Resampling.LANCZOS)
+    return canvas.image.reduce(OVERSAMPLING)
 
 
 def to_tensor(image: Image.Image) -> Tensor:

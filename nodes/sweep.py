@@ -166,7 +166,8 @@ class Sheet:
                 host.running.recover(error)
                 self.shown[run] = str(error) or type(error).__name__
             progress.advance(run.steps)
-            progress.show(self.draw())
+            if progress.previews:
+                progress.show(self.draw())
         if not images:
             raise RuntimeError(f"All {len(runs)} runs of the sweep failed. The first: {self.shown[runs[0]]}")
         shape = next(iter(images.values())).shape

@@ -92,7 +92,7 @@ class Search:
             run = json.dumps(dataclasses.asdict(settings), sort_keys=True)
             error = self._error(run, host.sampler(settings), task.sigmas)
             self.trials.append(Trial(candidate, value, error))
-            if math.isfinite(error):
+            if math.isfinite(error) and self._progress.previews:
                 self._progress.show(self.plot())
             return error
 
