@@ -266,6 +266,8 @@ def test_a_control_net_steers(pack: ModuleType) -> None:
         ({"order": 2}, "order is 2, but the scheme auto is of order 1"),
         ({"scheme": "rk4"}, "scheme is 'rk4'"),
         ({"steps": 0}, "steps is 0; it must be 1 or more"),
+        ({"cfg": float("nan")}, "cfg is nan; it must be a number"),
+        ({"denoise": float("nan")}, "denoise is nan; it must be a number"),
         ({"steps": 2000, "scheduler": "simple"}, "each must be below the one before"),
     ],
 )

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import inspect
+import math
 from pathlib import Path
 from typing import Any
 
@@ -176,8 +177,11 @@ def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampl
     A few built-in samplers have schedules of their own: `sampler_name`.
 
     Raises:
-        ValueError: `steps` is below 1, or `denoise` so small that the whole schedule would have too many steps.
+        ValueError: `steps` is below 1, or `denoise` no number or so small that the whole schedule would have too many
+            steps.
     """
+    if math.isnan(denoise):  # which ComfyUI's check of the range lets through
+        raise ValueError("denoise is nan; it must be a number from 0 to 1. 1 makes a whole picture.")
     if steps < 1:
         raise ValueError(f"steps is {steps}; it must be 1 or more. 8 is a good start.")
     if denoise > 0 and steps / denoise > MOST_SCHEDULE_STEPS:
@@ -210,7 +214,12 @@ def sample(
     """Sample a LATENT as KSampler does: noise, mask, batch index, progress bar and preview included.
 
     `callback(step, denoised, x, steps)` takes the place of the progress bar and preview of this one run.
+
+    Raises:
+        ValueError: `cfg` is no number.
     """
+    if math.isnan(cfg):  # which ComfyUI's check of the range lets through
+        raise ValueError("cfg is nan; it must be a number from 0 to 100. 1 switches the guidance off.")
     result, samples, noise = guided.prepare(model, latent, seed)
     result["samples"] = comfy.sample.sample_custom(
         model,
