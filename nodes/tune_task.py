@@ -23,6 +23,9 @@ REFERENCE = "dpmpp_2m"
 BUILT_IN = ("euler", "dpmpp_2m", "uni_pc", "deis", "res_multistep", "gradient_estimation")
 """Samplers to compare with: one model call a step, no noise."""
 
+LEAST_STEP = 0.01
+"""The first step of the reference, as a share of its second, below which it is no step."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -63,7 +66,7 @@ class Task:
         tuning.check_budget(self.evaluations, len(self.candidates), self.axis.place(self.axis.of(self.base)))
         sigmas, fine = self.scene.sigmas(self.steps), self.scene.sigmas(self.reference_steps)
         # The reference starts at the noise of the run, also where the scheduler's first level depends on the steps.
-        fine = torch.cat([sigmas[:1], fine[fine < sigmas[0]]]) if len(sigmas) else fine
+        fine = torch.cat([sigmas[:1], _levels_below(sigmas[0], fine)]) if len(sigmas) else fine
         for name, levels in (("steps", sigmas), ("reference_steps", fine)):
             if len(levels) < 2 or not (levels.isfinite().all() and (levels.diff() < 0).all()):
                 raise ValueError(
@@ -104,6 +107,17 @@ class Task:
         reference = _hash([host.fingerprint.of_model(scene.model), *inputs])
         code = [path.read_text("utf-8") for path in sorted(Path(core.__file__).parent.glob("*.py"))]
         return _hash([reference, self.sigmas.tolist(), scene.scheduler, scene.denoise, code]), reference
+
+
+def _levels_below(first: Tensor, levels: Tensor) -> Tensor:
+    """The levels that follow `first`.
+
+    One that is lower by rounding alone is left out: a multistep reference would divide by that step, and take the
+    rounding of the model's answers for the slope of the path.
+    """
+    below = levels[levels < first]
+    same = len(below) > 1 and first - below[0] < LEAST_STEP * (below[0] - below[1])
+    return below[1:] if same else below
 
 
 def candidates(base: LMLSettings) -> dict[str, LMLSettings]:

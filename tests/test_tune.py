@@ -208,6 +208,35 @@ def test_the_report_is_what_the_samplers_do(pack: ModuleType, user_folder: Path,
     assert plot.shape == (1, 620, 1000, 3) and plot.std() > 0.05
 
 
+@pytest.mark.parametrize(
+    ("variant", "options"),
+    [
+        ("flow", {"scheduler": "sgm_uniform", "denoise": 0.1, "steps": 4, "reference_steps": 10}),
+        ("flow", {"scheduler": "normal", "denoise": 1 / 3, "steps": 2, "reference_steps": 12}),
+        ("eps", {"scheduler": "sgm_uniform", "denoise": 0.3, "steps": 6, "reference_steps": 15}),
+    ],
+)
+def test_the_reference_takes_no_step_of_rounding(
+    pack: ModuleType, user_folder: Path, variant: str, options: dict[str, Any]
+) -> None:
+    """Both schedules meet at the first level, but for its last digit: the reference was NaN, or noise amplified."""
+    linked, host = demo_inputs(pack, variant), pack.nodes.host
+    model, positive, negative, latent, _ = linked.values()
+    levels, fine = (
+        host.schedule(model, options["scheduler"], options[steps], options["denoise"])
+        for steps in ("steps", "reference_steps")
+    )
+    assert (levels[0] / fine - 1).abs().min() < 1e-6
+    errors = errors_in(tune(pack, linked, **options)[3])
+    below = torch.cat([levels[:1], fine[fine < levels[0] * (1 - 1e-6)]])
+    with torch.no_grad():
+        reference, euler = (
+            host.sample(model, host.built_in_sampler(name), sigmas, 5, 4.0, positive, negative, latent)["samples"]
+            for name, sigmas in (("dpmpp_2m", below), ("euler", levels))
+        )
+    assert errors["euler"] == pytest.approx((euler - reference).square().mean().sqrt().item(), abs=2e-5)
+
+
 def test_nothing_is_measured_twice(pack: ModuleType, user_folder: Path) -> None:
     linked = demo_inputs(pack)
     first = tune(pack, linked)
