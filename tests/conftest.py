@@ -41,7 +41,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of a running ComfyUI with the pack, which is watched for what it must not do."""
     folder = tmp_path_factory.mktemp("comfyui")
     watched = audit(folder, folder / "custom_nodes" / PACK)
-    with comfyui(folder, ["--preview-method", "latent2rgb"], watched, [TESTS / "packs" / "test_faults"]) as client:
+    packs = [TESTS / "packs" / name for name in ("test_faults", "test_tiny_model")]
+    with comfyui(folder, ["--preview-method", "latent2rgb"], watched, packs) as client:
         yield client
     findings = (folder / "audit.log").read_text()
     assert not findings, f"in this run the pack did what it must not do:\n{findings}"
