@@ -65,17 +65,22 @@ def points_of(curve: Any) -> tuple[tuple[float, float], ...]:
     """The points of a curve widget; none if it is 1 throughout.
 
     Raises:
-        ValueError: it is no curve.
+        ValueError: it is no curve, or not finite somewhere.
     """
     assert CurveInput is not None  # else the node is not offered
+    shares = np.linspace(0, 1, SAMPLES)
     try:
-        drawn = CurveInput.from_raw(curve)
-        shares = np.linspace(0, 1, SAMPLES)
-        factors = np.round(drawn.interp_array(shares), 6)
+        with np.errstate(all="ignore"):  # said below
+            factors = np.round(CurveInput.from_raw(curve).interp_array(shares), 6)
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise ValueError(
             f"curve is {curve!r}, which is no curve. Draw one on the node, or give points: [[0, 1], [1, 0.5]]."
         ) from error
+    if not np.isfinite(factors).all():
+        raise ValueError(
+            f"curve is {curve!r}, which has no value at some shares of the steps: a smooth curve breaks up where two "
+            "points are next to each other. Move them apart, or draw straight lines."
+        )
     if (factors == 1).all():
         return ()
     return tuple(zip(np.round(shares, 6).tolist(), factors.tolist(), strict=True))

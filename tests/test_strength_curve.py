@@ -78,3 +78,12 @@ def test_the_node_reads_the_widget(pack: ModuleType, tmp_path: Path) -> None:
     for wrong in ({"points": "no"}, {}, 5):
         with pytest.raises(ValueError, match=r"curve is .* no curve"):
             node.execute(wrong)
+
+
+def test_a_curve_that_is_not_finite_is_named(pack: ModuleType) -> None:
+    """ComfyUI's smooth curve divides by the distance of two points."""
+    points = [[0.0, 1.0], [2e-313, 0.9], [1.0, 0.5]]
+    node = pack.nodes.strength_curve.LMLStrengthCurve
+    with pytest.raises(ValueError, match=r"curve is .*2e-313.* no value at some shares of the steps.*Move them apart"):
+        node.execute({"points": points, "interpolation": "monotone_cubic"})
+    assert node.execute({"points": points, "interpolation": "linear"}).result[1].strength_curve
