@@ -12,7 +12,7 @@ setup:
 test: lint
 	$(BIN)/pytest tests -n 2 --dist loadfile $(ARGS)
 
-# The same, with 10,000 fuzzing examples a node and 240 queued prompts (an hour and a half, most of it fuzzing).
+# The same, with 10,000 fuzzing examples a node and 240 queued prompts (the fuzzing alone takes an hour).
 test-full: lint
 	LML_TESTS=full $(BIN)/pytest tests -n 2 --dist loadfile $(ARGS)
 
