@@ -1,20 +1,20 @@
-"""The scheme `auto`: first-order LML that reads its gain from the schedule and redoes the last step in hindsight.
+"""The scheme `auto`: LML that reads its gain from the schedule and redoes the last step in hindsight.
 
 At each model call the noise prediction is compared with the one that was expected when the step here was taken:
 
     1. hindsight    The step here was wrong by what the prediction surprises with: x is corrected for it, and the
                     prediction too, without a model call (an implicit step, as the corrector of UniPC and SA-Solver).
-    2. foresight    LML to first order in its gain, u + gain (u - p), with the gain that is right for smooth paths on
-                    this schedule (`schedule_gain`). The part along u is kept, and the length is not: with it the scheme
-                    is of second order.
+    2. foresight    Where the prediction goes on the next step. Across itself it turns on as it turned, LML to first
+                    order in its gain, with the gain that is right for smooth paths on this schedule (`schedule_gain`);
+                    half of what that missed on the step before is added. Its length goes on as `shrinkage` says.
 
 Both are damped as Levenberg-Marquardt damps where the local model fails: by the square of the surprise and of the turn
-that foresight would make, relative to the prediction, and of its growth; and foresight ends where the path turns back,
-as it does when guidance overshoots.
+that foresight would make, relative to the prediction, and of its growth; and foresight ends where the path turns back.
 
-With classifier-free guidance the prediction has two parts, which change at different paces: the unconditional one goes
-on as it did, while guidance rises until it is clear what the picture shows and then collapses. Where the unconditional
-part is known, each has a damping of its own.
+With classifier-free guidance a sharp turn means that guidance is about to end: it pulls until it is clear what the
+picture shows and then collapses, in a fraction of a long step. Where the prediction without guidance is known, the
+damping therefore fades guidance out by as much as it takes from the turn. What a step missed is then the collapse,
+which happens once, so none of it is added.
 """
 
 from typing import NamedTuple
@@ -26,29 +26,29 @@ from .correction import inner, nonzero
 from .damping import relative_damping
 from .first_order import plain_step
 from .parametrization import Level, from_denoised
-from .schedule_gain import ScheduleGain, schedule_gain
+from .schedule_gain import ScheduleGain, bend_gain, schedule_gain
 from .settings import LMLSettings
+from .shrinkage import decline, shrinkage
 from .step import Step
 
 MOST_GAIN = 3.0
 """A step that is much longer than the one before it is not extrapolated further than this."""
-GUIDANCE_SENSITIVITY = 6.0
-"""How much more a turn adds to the damping of guidance than to that of the rest.
-
-On exact denoisers the share of the change of guidance that was right to extrapolate, in hindsight, halved near
-tan^2 = 0.004, and that of the rest near 0.02.
-"""
+BEND_SHARE = 0.5
+"""The share of the next order that is taken. On exact denoisers more is better, but networks answer with some noise of
+their own, of which every order takes a multiple; DPM-Solver of order 3 takes half of it as well."""
 
 
-class Trend(NamedTuple):
-    """How the noise prediction changed on the last step, as far as that was trusted."""
+class Turn(NamedTuple):
+    """How the noise prediction changed on the last step."""
 
     change: Tensor
     """`[B, ...]`."""
     energy: Tensor
     """|change|^2, `[B, 1, ...]`."""
-    reach: float
-    """The next noise prediction is expected to be the last one + reach * change."""
+    before: Level
+    """Where it began."""
+    foreseen: Tensor
+    """The noise prediction that follows if the turn goes on, `[B, ...]`."""
 
 
 class AutoMemory(NamedTuple):
@@ -60,9 +60,9 @@ class AutoMemory(NamedTuple):
     """Its |noise|^2, `[B, 1, ...]`."""
     level: Level
     """Where it was made."""
-    guidance: Tensor | None
-    """The part of `noise` that guidance adds to the unconditional prediction, `[B, ...]`, if it is known."""
-    trend: Trend | None = None
+    expected: Tensor
+    """The next noise prediction, as the step took it, `[B, ...]`."""
+    turn: Turn | None = None
     """None after a step that was not corrected."""
 
 
@@ -74,47 +74,31 @@ def advance_auto(
     wide = torch.promote_types(x.dtype, torch.float32)
     state, output = x.to(wide), denoised.to(wide)
     noise = from_denoised("noise", state, output, here)
-    guidance = _guidance(output, step)
     if memory is None or not step.corrected:
         if step.recorder is not None:
             step.recorder.plain(noise, None if memory is None else memory.noise, weight)
         state = plain_step(state, output, here, target)
-        return state.to(x.dtype), AutoMemory(noise, inner(noise, noise, weight), here, guidance)
-    coefficients = schedule_gain(memory.level, here, target)
+        return state.to(x.dtype), AutoMemory(noise, inner(noise, noise, weight), here, noise)
+    coefficients = schedule_gain(memory.level, here, target, guided=step.cond_denoised is not None)
     if not settings.stochastic:  # fresh noise is no surprise that a better step would have spared
         state, noise = _redo(state, noise, memory, coefficients, step, settings)
-    gain = min(coefficients.gain, MOST_GAIN)
-    energy = nonzero(inner(noise, noise, weight))
-    trend, trend_energy, trusted = _foresee(noise, energy, guidance, memory, gain, step, settings)
-    most = _most(settings)
+    bend, kept = _foresee(noise, output, memory, coefficients, step, settings)
     if step.recorder is not None:
-        direction = torch.add(noise, trend, alpha=most * gain)
-        step.recorder.measure(noise, memory.noise, direction, (relative_damping(settings)[0] / trusted, 0.0), weight)
         if coefficients.gain > MOST_GAIN:
             step.recorder.note(f"the schedule asks for a gain of {coefficients.gain:.3g}; {MOST_GAIN:g} is the most")
         if settings.stochastic:
             step.recorder.note("no hindsight: the step before added noise")
     ratio = target.alpha / here.alpha
     span = target.sigma - here.sigma * ratio
-    state = torch.add(state if ratio == 1 else state * ratio, noise, alpha=span).add_(trend, alpha=span * most * gain)
-    kept = Trend(trend, trend_energy, most * coefficients.outlook)
-    return state.to(x.dtype), AutoMemory(noise, energy, here, guidance, kept)
-
-
-def _guidance(denoised: Tensor, step: Step) -> Tensor | None:
-    """What guidance adds to the unconditional noise prediction, `[B, ...]`; None where that is not known."""
-    if step.uncond_denoised is None:
-        return None
-    return (step.uncond_denoised.to(denoised.dtype) - denoised).mul_(step.here.alpha / step.here.sigma)
+    state = torch.add(state if ratio == 1 else state * ratio, noise, alpha=span).add_(bend, alpha=span)
+    return state.to(x.dtype), kept
 
 
 def _redo(
     state: Tensor, noise: Tensor, memory: AutoMemory, coefficients: ScheduleGain, step: Step, settings: LMLSettings
 ) -> tuple[Tensor, Tensor]:
     """The state, and the noise prediction there, had the step here known the prediction at its end."""
-    surprise = noise - memory.noise
-    if memory.trend is not None:
-        surprise.sub_(memory.trend.change, alpha=memory.trend.reach)
+    surprise = noise - memory.expected
     energy = nonzero(torch.minimum(inner(noise, noise, step.weight), memory.energy))
     most = _most(settings)
     trusted = _trusted(settings, energy, inner(surprise, surprise, step.weight)).clamp_max_(min(1 / most, 1))
@@ -128,41 +112,47 @@ def _redo(
 
 
 def _foresee(
-    noise: Tensor,
-    energy: Tensor,
-    guidance: Tensor | None,
-    memory: AutoMemory,
-    gain: float,
-    step: Step,
-    settings: LMLSettings,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """How the prediction changes, as far as that may be extrapolated by `gain`.
-
-    With it its squared length and the share that the damping left of it, both `[B, 1, ...]`.
-    """
-    weight, scale = step.weight, gain**2  # what counts is the turn that the step would make
+    noise: Tensor, denoised: Tensor, memory: AutoMemory, coefficients: ScheduleGain, step: Step, settings: LMLSettings
+) -> tuple[Tensor, AutoMemory]:
+    """By how much the noise prediction will differ from `noise` on average over the next step; and what to remember."""
+    weight, gain = step.weight, min(coefficients.gain, MOST_GAIN)
+    energy = nonzero(inner(noise, noise, weight))
     change = noise - memory.noise
     length = inner(change, change, weight)
     along = (energy - memory.energy).add_(length).mul_(0.5)  # <change, noise>, from |noise - change|^2
     # Predictions of noise keep their length or lose some; one that grows is off, whichever way it points.
     growth = (energy.sqrt() - memory.energy.sqrt()).clamp_min_(0).square_()
     least = nonzero(torch.minimum(energy, memory.energy))
-    deviation = _across(length, along, energy).add_(growth)
-    trusted = _trusted(settings, least, deviation, scale)
-    agreement = _agreement(change, length, memory.trend, weight)
-    if guidance is None or memory.guidance is None:
-        agreed = trusted * agreement
-        trend = change.mul_(agreed if weight is None else agreed * weight)
-        return trend, agreed.square_().mul_(length), trusted
-    part = guidance - memory.guidance
-    rest_length = (length - 2 * inner(change, part, weight)).add_(inner(part, part, weight))
-    rest = _across(rest_length, along - inner(part, noise, weight), energy).add_(growth)
-    cautious = _trusted(settings, least, deviation, scale * GUIDANCE_SENSITIVITY)
-    # Parts that nearly cancel are one part: neither may be trusted less than their sum.
-    trusted = torch.maximum(_trusted(settings, least, rest, scale), trusted)
-    trend = change.mul_(trusted).addcmul_(part, trusted - cautious, value=-1)
-    trend.mul_(agreement if weight is None else agreement * weight)
-    return trend, inner(trend, trend, weight), trusted
+    deviation = torch.addcmul(length, along, along / energy, value=-1).clamp_min_(0).add_(growth)
+    # What counts is the turn that the step would make.
+    trusted = _trusted(settings, least, deviation, gain**2).mul_(_agreement(change, length, memory.turn, weight))
+
+    most = _most(settings)
+    sure = min(most, 1.0)  # what is known is not exaggerated
+    kept = shrinkage(energy, memory.energy, memory.level, step.here, step.target)
+    overlap = along / energy
+    mean = noise * trusted.mul(sure * (kept.mean - 1) - most * gain * overlap)
+    mean.addcmul_(change, trusted, value=most * gain)
+    foreseen = noise * trusted.mul(sure * (kept.end - 1) - most * coefficients.outlook * overlap).add_(1)
+    foreseen.addcmul_(change, trusted, value=most * coefficients.outlook)
+    expected = foreseen
+    if step.cond_denoised is not None:
+        unguided = (denoised - step.cond_denoised.to(denoised.dtype)).mul_(step.here.alpha / step.here.sigma)
+        faded = (1 - trusted).mul_(sure)
+        mean.addcmul_(unguided, faded, value=decline(step.here, step.target))
+        foreseen.addcmul_(unguided, faded)
+    elif memory.turn is not None and not settings.stochastic:
+        missed = noise - memory.turn.foreseen
+        taken = _trusted(settings, least, inner(missed, missed, weight)).mul_(trusted)
+        bend = bend_gain(memory.turn.before, memory.level, step.here, step.target)
+        mean.addcmul_(missed, taken, value=most * BEND_SHARE * min(bend.bend, MOST_GAIN))
+        expected = torch.addcmul(foreseen, missed, taken, value=most * BEND_SHARE * bend.outlook)
+    if weight is not None:
+        mean.mul_(weight)
+    if step.recorder is not None:
+        damping = (relative_damping(settings)[0] / trusted, 0.0)
+        step.recorder.measure(noise, memory.noise, noise + mean, damping, weight)
+    return mean, AutoMemory(noise, energy, step.here, expected, Turn(change, length, memory.level, foreseen))
 
 
 def _trusted(settings: LMLSettings, energy: Tensor, deviation: Tensor, scale: float = 1.0) -> Tensor:
@@ -171,19 +161,14 @@ def _trusted(settings: LMLSettings, energy: Tensor, deviation: Tensor, scale: fl
     return energy / torch.add(energy, deviation, alpha=scale * sensitivity / damping)
 
 
-def _across(length: Tensor, along: Tensor, energy: Tensor) -> Tensor:
-    """The squared length of a change across the prediction, from its own, their inner product and |noise|^2."""
-    return torch.addcmul(length, along, along / energy, value=-1).clamp_min_(0)
-
-
 def _most(settings: LMLSettings) -> float:
     """kappa / lambda: the share of what the schedule asks for that is taken where nothing is damped."""
     return settings.kappa * settings.strength / settings.damping
 
 
-def _agreement(change: Tensor, length: Tensor, trend: Trend | None, weight: Tensor | None) -> Tensor | float:
-    """1 where the path turns on as it was expected to, falling to 0 as it turns back: 1 + min(cosine, 0)."""
-    if trend is None:
+def _agreement(change: Tensor, length: Tensor, turn: Turn | None, weight: Tensor | None) -> Tensor | float:
+    """1 where the path turns on as it turned, falling to 0 as it turns back: 1 + min(cosine, 0)."""
+    if turn is None:
         return 1.0
-    lengths = nonzero(length * trend.energy)
-    return (inner(change, trend.change, weight) * lengths.rsqrt_()).clamp_(-1, 0).add_(1)
+    lengths = nonzero(length * turn.energy)
+    return (inner(change, turn.change, weight) * lengths.rsqrt_()).clamp_(-1, 0).add_(1)

@@ -35,7 +35,7 @@ class StepReport(NamedTuple):
     """How far u was extrapolated, in units of the last change: |v_perp| / |u_perp|, v_perp being the part orthogonal
     to u of what was followed; 0 where nothing turns."""
     damping: list[float] | None
-    """The lambda that was used, in units of |u|^2; where the scheme `auto` damps guidance apart, that of the rest."""
+    """The lambda that was used, in units of |u|^2."""
     trust: list[float] | None
     """Scheme `auto`: the share of the hindsight that was applied to the step before, 0 to 1."""
     notes: tuple[str, ...]

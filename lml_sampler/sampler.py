@@ -56,7 +56,7 @@ def sample_lml(
     parametrization: Parametrization = "ve",
     noise_sampler: NoiseSampler | None = None,
     recorder: Recorder | None = None,
-    uncond_denoised: Callable[[], Tensor | None] | None = None,
+    cond_denoised: Callable[[], Tensor | None] | None = None,
 ) -> Tensor:
     """Sample with Levenberg-Marquardt-Langevin, a drop-in for the samplers of k-diffusion.
 
@@ -74,9 +74,9 @@ def sample_lml(
             noise: FLUX, SD3).
         noise_sampler: `noise_sampler(sigma, sigma_next) -> Tensor` like `x`, used by stochastic settings.
         recorder: takes note of every step, see `diagnostics`; None costs nothing.
-        uncond_denoised: asked after each call of a model with classifier-free guidance for the unconditional part of
-            its output, `[B, ...]`, or None if the output is not guided. With it the scheme `auto` damps guidance apart
-            from the rest; other schemes have no use for it.
+        cond_denoised: asked after each call of a model with classifier-free guidance for its output without guidance,
+            under the positive condition alone, `[B, ...]`, or None if the output is not guided. With it the scheme
+            `auto` fades guidance out where it is about to end; other schemes have no use for it.
 
     Returns:
         `[B, ...]`, the state at `sigmas[-1]`; `x` itself if there is no step to take.
@@ -127,8 +127,8 @@ def sample_lml(
         mark()
         down, noise_level = split_level(here, target, settings, parametrization)
         order = min(settings.order, steps - i) if settings.lower_order_final else settings.order
-        part = None if uncond_denoised is None else uncond_denoised()
-        step = Step(here, down, order, settings.corrects(i, steps), weight, parametrization, little, recorder, part)
+        bare = None if cond_denoised is None else cond_denoised()
+        step = Step(here, down, order, settings.corrects(i, steps), weight, parametrization, little, recorder, bare)
         advance = _choose_advance(settings, step)
         x, memory = advance(x, denoised, step, memory, settings.at(i, steps))
         probes.append(_probe(denoised, memory.energy if weight is None else None))

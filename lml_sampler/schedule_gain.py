@@ -8,7 +8,18 @@ tan(phi)), p, s and t being the angles before, here and next:
     gain        (sin s - mean of sin over [t, s]) / (sin p - sin s)     weight of eps_s - eps_p in the mean of the step
     outlook     (sin s - sin t) / (sin p - sin s)                       weight of eps_s - eps_p in eps at t
     hindsight   integral over [s, p] of (sin p - sin) / (sin p - sin s) d tan     what x at s is off, per error of eps
-    share       1 / (1 + hindsight / tan(s) * d eps / d x)              part of that error that is not a wrong x
+    share       1 / (1 + hindsight * d eps / d x)                       part of that error that is not a wrong x
+
+The share asks how strongly eps answers to x, which is d eps / d x = tan / (tan^2 + w^2) for structure of width w. What
+surprises without guidance is structure that the noise has just uncovered, so it is taken to be wider than the noise,
+w^2 = 1 + tan^2: a scene is decided by coherent changes of many elements. Guidance answers more strongly: w = 1.
+
+With the call before p, at the angle q, the next term of the same series (Newton's, in sin):
+
+    bend        mean of (sin s - sin) (sin p - sin) over [t, s] / ((sin p - sin s) (sin q - sin s))
+    outlook     (sin s - sin t) (sin p - sin t) / ((sin p - sin s) (sin q - sin s))
+
+are the weights of what eps at s is off from the line through its two predecessors.
 
 Written with half angles, so that neighbouring angles do not cancel and pure noise is no special case.
 """
@@ -29,21 +40,51 @@ class ScheduleGain(NamedTuple):
     share: float
 
 
+class BendGain(NamedTuple):
+    """Coefficients of the next term, see the head of this module."""
+
+    bend: float
+    outlook: float
+
+
 def angle(level: Level) -> float:
     """phi = atan2(sigma, alpha)."""
     return math.atan2(level.sigma, level.alpha)
 
 
-def schedule_gain(before: Level, here: Level, target: Level) -> ScheduleGain:
+def schedule_gain(before: Level, here: Level, target: Level, guided: bool) -> ScheduleGain:
     """The coefficients of the step from `here` to `target` with the call before at `before`; `here.alpha` > 0."""
     p, s, t = angle(before), angle(here), angle(target)
-    last, step = (p - s) / 2, s - t
-    middle = math.cos((p + s) / 2)
-    change = 2 * middle * math.sin(last)  # sin(p) - sin(s)
-    tilt = math.sin(last) / middle
+    change, sine = _rise(s, p), math.sin(s)
+    tilt = math.sin((p - s) / 2) / math.cos((p + s) / 2)
     return ScheduleGain(
-        gain=math.cos(s) * math.tan(step / 2) / change,
-        outlook=(math.sin(s) - math.sin(t)) / change,
+        gain=math.cos(s) * math.tan((s - t) / 2) / change,
+        outlook=_rise(t, s) / change,
         hindsight=math.hypot(here.sigma, here.alpha) * tilt,
-        share=1 / (1 + math.sin(s) * tilt),
+        share=1 / (1 + sine * tilt / (1 if guided else 1 + sine**2)),
     )
+
+
+def bend_gain(earlier: Level, before: Level, here: Level, target: Level) -> BendGain:
+    """The coefficients of the next term for the step from `here` to `target`; `earlier` is the call before `before`."""
+    q, p, s, t = angle(earlier), angle(before), angle(here), angle(target)
+    step, cosine, sine = s - t, math.cos(s), math.sin(s)
+    ahead, last, both = _rise(t, s), _rise(s, p), _rise(s, q)
+    mean = cosine * math.tan(step / 2)  # of sin(s) - sin over [t, s]
+    square = cosine * (cosine * _third(step) + sine * _twelfth(step))  # of its square
+    return BendGain((square + last * mean) / (last * both), ahead * (last + ahead) / (last * both))
+
+
+def _rise(low: float, high: float) -> float:
+    """sin(high) - sin(low)."""
+    return 2 * math.cos((high + low) / 2) * math.sin((high - low) / 2)
+
+
+def _third(x: float) -> float:
+    """1 - x cot(x) = x^2 / 3 + x^4 / 45 + ..."""
+    return x**2 / 3 + x**4 / 45 if x < 1e-3 else 1 - x / math.tan(x)
+
+
+def _twelfth(x: float) -> float:
+    """2 tan(x / 2) - x = x^3 / 12 + x^5 / 120 + ..."""
+    return x**3 / 12 + x**5 / 120 if x < 1e-2 else 2 * math.tan(x / 2) - x

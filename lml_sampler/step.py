@@ -20,5 +20,5 @@ class Step(NamedTuple):
     rotates_little: bool
     """Whether the slope of the rotation stays below 10 all through the run: its turns may be measured by products."""
     recorder: Recorder | None = None
-    uncond_denoised: Tensor | None = None
-    """The unconditional part of the model's output, `[B, ...]`, if the output is guided and the part is known."""
+    cond_denoised: Tensor | None = None
+    """The model's output without guidance, `[B, ...]`, if the output is guided and that is known."""

@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from problems import Gaussian, Mixture, mixture
 from scipy.integrate import quad
 from torch import Tensor
 
 from lml_sampler import LMLSettings, sample_lml
 from lml_sampler.parametrization import level_of
-from lml_sampler.schedule_gain import schedule_gain
+from lml_sampler.schedule_gain import bend_gain, schedule_gain
+from lml_sampler.shrinkage import shrinkage
 
 SIGMAS = torch.tensor([14.6, 5.0, 2.3, 1.2, 0.6, 0.2, 0.03], dtype=torch.float64)
 
@@ -34,22 +37,79 @@ def test_the_coefficients_are_the_integrals_they_stand_for(
 
     scale = 1.0 if parametrization == "ve" else 1 / (1 + here)
     levels = [level_of(s if parametrization == "ve" else s / (1 + s), parametrization) for s in (before, here, target)]
-    coefficients = schedule_gain(*levels)
+    coefficients = schedule_gain(*levels, guided=True)
     change = sine(before) - sine(here)
     mean = quad(sine, target, here)[0] / (here - target)
     assert coefficients.gain == pytest.approx((sine(here) - mean) / change)
     assert coefficients.outlook == pytest.approx((sine(here) - sine(target)) / change)
     integral = quad(lambda sigma: (sine(before) - sine(sigma)) / change, here, before)[0]
     assert coefficients.hindsight == pytest.approx(integral * scale)
-    wrong_state = integral / here * here**2 / (1 + here**2)  # d eps / d x = sigma / (1 + sigma^2)
-    assert coefficients.share == pytest.approx(1 / (1 + wrong_state))
+    for guided, width_squared in ((True, 1), (False, 1 + here**2)):
+        answer = here / (here**2 + width_squared)  # d eps / d x
+        share = schedule_gain(*levels, guided=guided).share
+        assert share == pytest.approx(1 / (1 + integral * answer))
+
+
+@pytest.mark.parametrize("sigmas", [(14.6, 5.0, 2.3, 1.2), (0.3, 0.2, 0.1, 0.03), (2.0, 1.0, 0.5, 0.0)])
+@pytest.mark.parametrize("parametrization", ["ve", "flow"])
+def test_the_next_term_is_newtons(sigmas: tuple[float, ...], parametrization: str) -> None:
+    def sine(sigma: float) -> float:
+        return sigma / math.hypot(sigma, 1)
+
+    levels = [level_of(s if parametrization == "ve" else s / (1 + s), parametrization) for s in sigmas]
+    earlier, before, here, target = sigmas
+
+    def term(sigma: float) -> float:
+        scale = (sine(before) - sine(here)) * (sine(earlier) - sine(here))
+        return (sine(here) - sine(sigma)) * (sine(before) - sine(sigma)) / scale
+
+    coefficients = bend_gain(*levels)
+    assert coefficients.bend == pytest.approx(quad(term, target, here)[0] / (here - target))
+    assert coefficients.outlook == pytest.approx(term(target))
+
+
+@pytest.mark.parametrize("step", [1e-7, 1e-4, 2e-3, 0.02])
+def test_the_next_term_does_not_cancel_on_short_steps(step: float) -> None:
+    """Equal steps: 5/12 of the second difference on average, as in Adams-Bashforth, and all of it at the end."""
+    bend, outlook = bend_gain(*(level_of(1 + k * step, "ve") for k in (3, 2, 1, 0)))
+    assert bend == pytest.approx(5 / 12, rel=3 * step + 1e-5)
+    assert outlook == pytest.approx(1, rel=5 * step + 1e-5)
+
+
+@given(
+    width=st.floats(0.0, 30.0),
+    sigmas=st.lists(st.floats(0.01, 0.99), min_size=3, max_size=3, unique=True),
+    parametrization=st.sampled_from(["ve", "flow"]),
+)
+def test_the_length_of_gaussian_data_is_foreseen(width: float, sigmas: list[float], parametrization: str) -> None:
+    levels = [level_of(sigma, parametrization) for sigma in sorted(sigmas, reverse=True)]
+    before, here, target = (level.sigma / level.alpha for level in levels)
+    assume(min(before / here, here / target) > 1.01)
+
+    def length(sigma: float) -> float:
+        return sigma / math.hypot(sigma, width)
+
+    energy, energy_before = (torch.full([2, 1], 3.0 * length(s) ** 2, dtype=torch.float64) for s in (here, before))
+    found = shrinkage(energy, energy_before, *levels)
+    mean = quad(length, target, here)[0] / (here - target) / length(here)
+    torch.testing.assert_close(found.mean, torch.full_like(energy, mean), rtol=1e-6, atol=0)
+    torch.testing.assert_close(found.end, torch.full_like(energy, length(target) / length(here)), rtol=1e-6, atol=0)
+
+
+def test_a_length_has_its_limits() -> None:
+    """One that grew keeps its length; at sigma 0 nothing is NaN; before it may lie pure noise."""
+    levels = level_of(1.0, "flow"), level_of(0.6, "flow"), level_of(0.0, "flow")
+    energy = torch.tensor([[1.0], [2.0], [1e-30]])
+    found = shrinkage(energy, torch.ones(3, 1), *levels)
+    assert torch.equal(found.mean[:2], torch.ones(2, 1)) and found.mean[2] == pytest.approx(0.5)
+    assert torch.equal(found.end, torch.zeros(3, 1))
 
 
 def test_pure_noise_is_the_limit_of_much_noise() -> None:
     """Sigma 1 of a flow model has no half-logSNR; the coefficients there are those of its neighbourhood."""
     here, target = level_of(0.9, "flow"), level_of(0.7, "flow")
-    exact = schedule_gain(level_of(1.0, "flow"), here, target)
-    near = schedule_gain(level_of(1 - 1e-9, "flow"), here, target)
+    exact = schedule_gain(level_of(1.0, "flow"), here, target, guided=False)
+    near = schedule_gain(level_of(1 - 1e-9, "flow"), here, target, guided=False)
     assert exact == pytest.approx(near, rel=1e-6)
 
 
@@ -114,16 +174,16 @@ def test_a_path_that_turns_is_followed_carefully() -> None:
 
 
 class Guided:
-    """Guidance towards two of the points of a mixture; remembers the unconditional part of its last answer."""
+    """Guidance towards two of the points of a mixture; remembers its last answer without guidance."""
 
     def __init__(self, parametrization: str, cfg: float) -> None:
         self.unconditional = mixture(parametrization)
         self.conditional = Mixture(self.unconditional.points[:2], parametrization=parametrization)
-        self.cfg, self.part = cfg, torch.empty(0)
+        self.cfg, self.bare = cfg, torch.empty(0)
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
-        self.part = self.unconditional.denoise(x, sigma)
-        return torch.lerp(self.part, self.conditional.denoise(x, sigma), self.cfg)
+        self.bare = self.conditional.denoise(x, sigma)
+        return torch.lerp(self.unconditional.denoise(x, sigma), self.bare, self.cfg)
 
 
 @pytest.mark.parametrize("cfg", [4.0, 7.0])
@@ -139,13 +199,14 @@ def test_knowing_what_is_guidance_helps(parametrization: str, cfg: float) -> Non
 
     exact = run(2000)
     for steps in (6, 8, 12):
-        known = (run(steps, uncond_denoised=lambda: model.part) - exact).square().mean().sqrt()
+        known = (run(steps, cond_denoised=lambda: model.bare) - exact).square().mean().sqrt()
         unknown = (run(steps) - exact).square().mean().sqrt()
         assert known < unknown
+        assert known < 0.5 * unknown or cfg < 7
 
 
-def test_no_guidance_is_no_part() -> None:
-    """A part that is all of the answer, and no part at all, are the same; so is any part where nothing is corrected."""
+def test_what_guidance_adds_has_a_say_in_auto_alone() -> None:
+    """Nobody to ask and no answer are the same."""
     model = mixture()
     x = noise(6, 8) * SIGMAS[0]
     answers: list[Tensor] = []
@@ -157,11 +218,47 @@ def test_no_guidance_is_no_part() -> None:
     def run(**options: Any) -> Tensor:
         return sample_lml(remembered, x, SIGMAS, disable=True, **options)
 
-    torch.testing.assert_close(run(uncond_denoised=lambda: answers[-1]), run())
-    assert torch.equal(run(uncond_denoised=lambda: None), run())
-    for settings in (LMLSettings(kappa=0.0), LMLSettings(scheme="ddim"), LMLSettings(scheme="dpmsolver++", order=2)):
-        options = {"settings": settings}
-        assert torch.equal(run(uncond_denoised=lambda: 2 * answers[-1], **options), run(**options))
+    def with_guidance(factor: float, **fields: Any) -> Tensor:
+        return run(cond_denoised=lambda: factor * answers[-1], settings=LMLSettings(**fields))
+
+    assert torch.equal(run(cond_denoised=lambda: None), run())
+    assert not torch.equal(with_guidance(2.0), with_guidance(1.0))
+    for fields in ({"kappa": 0.0}, {"scheme": "ddim"}, {"scheme": "dpmsolver++", "order": 2}):
+        assert torch.equal(with_guidance(2.0, **fields), run(settings=LMLSettings(**fields)))
+
+
+@pytest.mark.parametrize("parametrization", ["ve", "flow"])
+def test_guidance_fades_where_the_path_turns_sharply(parametrization: str) -> None:
+    """A right angle at the second of three calls: on the step that follows guidance counts as much as at its end."""
+    sigmas = torch.tensor([0.9, 0.6, 0.3], dtype=torch.float64)
+    straight, bare, guided = noise(3, 4, 4096, seed=6)
+    outputs = iter((straight, guided))
+    bares = iter((straight, bare))
+
+    def denoised(x: Tensor, level: float, eps: Tensor) -> Tensor:
+        return x - level * eps if parametrization == "ve" else (x - level * eps) / (1 - level)
+
+    asked: list[Tensor] = []
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        level = sigma[0].item()
+        asked[:] = [x, denoised(x, level, next(bares))]
+        return denoised(x, level, next(outputs))
+
+    result = sample_lml(
+        model,
+        torch.zeros(4, 4096, dtype=torch.float64),
+        sigmas,
+        disable=True,
+        parametrization=parametrization,
+        cond_denoised=lambda: asked[1],
+    )
+    alpha, alpha_next = (1.0, 1.0) if parametrization == "ve" else (0.4, 0.7)
+    ratio = alpha_next / alpha
+    share = 0.3 / alpha_next / (0.6 / alpha)
+    followed = share * guided + (1 - share) * bare
+    expected = asked[0] * ratio + (0.3 - 0.6 * ratio) * followed
+    assert (result - expected).norm() < 0.1 * (expected - asked[0]).norm()
 
 
 def test_guidance_outside_of_a_mask_has_no_say() -> None:
@@ -180,7 +277,7 @@ def test_guidance_outside_of_a_mask_has_no_say() -> None:
             SIGMAS,
             {"denoise_mask": mask},
             disable=True,
-            uncond_denoised=lambda: torch.where(mask == 1, guided.part, outside),
+            cond_denoised=lambda: torch.where(mask == 1, guided.bare, outside),
         )
 
     assert torch.equal(run(0.0), run(1e6))

@@ -323,8 +323,8 @@ def test_the_list_entry_can_be_left_out(value: str, listed: bool) -> None:
     assert process.stdout.strip().splitlines()[-1:] == [str(listed)], process.stderr
 
 
-def test_the_unconditional_part_is_heard(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
-    """It is what the model answers at CFG 0; at CFG 1 ComfyUI computes none; the caller's options stay as they are."""
+def test_what_the_model_answers_without_guidance_is_heard(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
+    """It is what the model answers at CFG 1, where there is nothing to hear; the caller's options stay as they are."""
     import comfy.sample
     import comfy.samplers
 
@@ -337,9 +337,9 @@ def test_the_unconditional_part_is_heard(pack: ModuleType, demo: tuple[Any, Any,
 
         def sampler(model: Any, x: Tensor, sigmas: Tensor, extra_args: dict[str, Any], **_: Any) -> Tensor:
             before = {**extra_args["model_options"]}
-            unconditional = host.Unconditional(extra_args)
-            answer = model(x, sigmas[0] * x.new_ones(len(x)), **unconditional.extra_args)
-            heard.extend((answer, unconditional.take(), unconditional.take()))
+            conditional = host.Conditional(extra_args)
+            answer = model(x, sigmas[0] * x.new_ones(len(x)), **conditional.extra_args)
+            heard.extend((answer, conditional.take(), conditional.take()))
             assert extra_args["model_options"] == before
             return answer
 
@@ -349,8 +349,9 @@ def test_the_unconditional_part_is_heard(pack: ModuleType, demo: tuple[Any, Any,
         comfy.sample.sample_custom(model, noise, cfg, ksampler, sigmas, positive, negative, latent)
         return heard[0], heard[1], heard[2]
 
-    unguided, _, _ = listen(0.0)
+    unguided, nothing, _ = listen(1.0)
     guided, part, again = listen(4.0)
+    assert nothing is None
     assert part is not None and again is None
     torch.testing.assert_close(part, unguided)
     assert (guided - part).norm() > 0.01 * part.norm()

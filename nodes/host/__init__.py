@@ -24,7 +24,7 @@ from . import fingerprint as fingerprint
 from . import guided as guided
 from . import pixels as pixels
 from . import running as running
-from .unconditional import Unconditional
+from .conditional import Conditional
 
 MOST_SCHEDULE_STEPS = 100_000
 """Steps of a whole schedule, of which `denoise` takes the last ones; ComfyUI itself would try any number."""
@@ -49,19 +49,19 @@ def sample_lml(
     if settings.stochastic:
         noise_scale = getattr(model_sampling, "noise_scale", 1.0)
         settings = dataclasses.replace(settings, s_noise=settings.s_noise * noise_scale)
-    unconditional = Unconditional(extra_args)
+    conditional = Conditional(extra_args)
     return core.sample_lml(
         model,
         x,
         sigmas,
-        extra_args=unconditional.extra_args,
+        extra_args=conditional.extra_args,
         callback=callback,
         disable=disable,
         settings=settings,
         parametrization="flow" if families.is_flow_sampling(model_sampling) else "ve",
         noise_sampler=noise_sampler,
         recorder=recorder,
-        uncond_denoised=unconditional.take,
+        cond_denoised=conditional.take,
     )
 
 

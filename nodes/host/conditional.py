@@ -1,4 +1,4 @@
-"""The unconditional part of what the guided model answers, as ComfyUI hands it to its own CFG++ samplers."""
+"""What the guided model would answer without guidance, as ComfyUI hands it to its own CFG++ samplers."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import comfy.model_patcher
 from torch import Tensor
 
 
-class Unconditional:
+class Conditional:
     """Listens to the guidance of one run.
 
     Attributes:
@@ -20,11 +20,14 @@ class Unconditional:
         self._part: Tensor | None = None
 
     def take(self) -> Tensor | None:
-        """The unconditional denoised state of the last model call, `[B, ...]`, once; None if it was not guided."""
+        """The denoised state of the last model call under the positive condition alone, `[B, ...]`, once.
+
+        None if the call was not guided.
+        """
         part, self._part = self._part, None
         return part
 
     def _hear(self, guidance: dict[str, Any]) -> Tensor:
         unguided = guidance.get("uncond") is None  # at CFG 1 ComfyUI leaves the unconditional call out
-        self._part = None if unguided else guidance["uncond_denoised"]
+        self._part = None if unguided else guidance["cond_denoised"]
         return guidance["denoised"]
