@@ -66,6 +66,23 @@ class AutoMemory(NamedTuple):
     """None after a step that was not corrected."""
 
 
+class Measured(NamedTuple):
+    """The change of the noise prediction on the last step; all but `change` are `[B, 1, ...]`."""
+
+    energy: Tensor
+    """|noise|^2, not 0."""
+    least: Tensor
+    """The smaller one of it and that of the prediction before."""
+    change: Tensor
+    """`[B, ...]`."""
+    length: Tensor
+    """|change|^2."""
+    along: Tensor
+    """<change, noise> / |noise|^2."""
+    trusted: Tensor
+    """The share of the change that the damping leaves."""
+
+
 def advance_auto(
     x: Tensor, denoised: Tensor, step: Step, memory: AutoMemory | None, settings: LMLSettings
 ) -> tuple[Tensor, AutoMemory]:
@@ -116,43 +133,49 @@ def _foresee(
 ) -> tuple[Tensor, AutoMemory]:
     """By how much the noise prediction will differ from `noise` on average over the next step; and what to remember."""
     weight, gain = step.weight, min(coefficients.gain, MOST_GAIN)
-    energy = nonzero(inner(noise, noise, weight))
-    change = noise - memory.noise
-    length = inner(change, change, weight)
-    along = (energy - memory.energy).add_(length).mul_(0.5)  # <change, noise>, from |noise - change|^2
-    # Predictions of noise keep their length or lose some; one that grows is off, whichever way it points.
-    growth = (energy.sqrt() - memory.energy.sqrt()).clamp_min_(0).square_()
-    least = nonzero(torch.minimum(energy, memory.energy))
-    deviation = torch.addcmul(length, along, along / energy, value=-1).clamp_min_(0).add_(growth)
-    # What counts is the turn that the step would make.
-    trusted = _trusted(settings, least, deviation, gain**2).mul_(_agreement(change, length, memory.turn, weight))
-
-    most = _most(settings)
+    seen = _measure(noise, memory, gain, step, settings)
+    most, outlook = _most(settings), coefficients.outlook
     sure = min(most, 1.0)  # what is known is not exaggerated
-    kept = shrinkage(energy, memory.energy, memory.level, step.here, step.target)
-    overlap = along / energy
-    mean = noise * trusted.mul(sure * (kept.mean - 1) - most * gain * overlap)
-    mean.addcmul_(change, trusted, value=most * gain)
-    foreseen = noise * trusted.mul(sure * (kept.end - 1) - most * coefficients.outlook * overlap).add_(1)
-    foreseen.addcmul_(change, trusted, value=most * coefficients.outlook)
+    kept = shrinkage(seen.energy, memory.energy, memory.level, step.here, step.target)
+    mean = noise * seen.trusted.mul(sure * (kept.mean - 1) - most * gain * seen.along)
+    mean.addcmul_(seen.change, seen.trusted, value=most * gain)
+    foreseen = noise * seen.trusted.mul(sure * (kept.end - 1) - most * outlook * seen.along).add_(1)
+    foreseen.addcmul_(seen.change, seen.trusted, value=most * outlook)
     expected = foreseen
     if step.cond_denoised is not None:
         unguided = (denoised - step.cond_denoised.to(denoised.dtype)).mul_(step.here.alpha / step.here.sigma)
-        faded = (1 - trusted).mul_(sure)
+        faded = (1 - seen.trusted).mul_(sure)
         mean.addcmul_(unguided, faded, value=decline(step.here, step.target))
         foreseen.addcmul_(unguided, faded)
     elif memory.turn is not None and not settings.stochastic:
         missed = noise - memory.turn.foreseen
-        taken = _trusted(settings, least, inner(missed, missed, weight)).mul_(trusted)
+        taken = _trusted(settings, seen.least, inner(missed, missed, weight)).mul_(seen.trusted)
         bend = bend_gain(memory.turn.before, memory.level, step.here, step.target)
         mean.addcmul_(missed, taken, value=most * BEND_SHARE * min(bend.bend, MOST_GAIN))
         expected = torch.addcmul(foreseen, missed, taken, value=most * BEND_SHARE * bend.outlook)
     if weight is not None:
         mean.mul_(weight)
     if step.recorder is not None:
-        damping = (relative_damping(settings)[0] / trusted, 0.0)
+        damping = (relative_damping(settings)[0] / seen.trusted, 0.0)
         step.recorder.measure(noise, memory.noise, noise + mean, damping, weight)
-    return mean, AutoMemory(noise, energy, step.here, expected, Turn(change, length, memory.level, foreseen))
+    turn = Turn(seen.change, seen.length, memory.level, foreseen)
+    return mean, AutoMemory(noise, seen.energy, step.here, expected, turn)
+
+
+def _measure(noise: Tensor, memory: AutoMemory, gain: float, step: Step, settings: LMLSettings) -> Measured:
+    """How the noise prediction changed, and how far a step that extrapolates it by `gain` may be trusted."""
+    energy = nonzero(inner(noise, noise, step.weight))
+    change = noise - memory.noise
+    length = inner(change, change, step.weight)
+    product = (energy - memory.energy).add_(length).mul_(0.5)  # <change, noise>, from |noise - change|^2
+    along = product / energy
+    # Predictions of noise keep their length or lose some; one that grows is off, whichever way it points.
+    growth = (energy.sqrt() - memory.energy.sqrt()).clamp_min_(0).square_()
+    deviation = torch.addcmul(length, product, along, value=-1).clamp_min_(0).add_(growth)
+    least = nonzero(torch.minimum(energy, memory.energy))
+    # What counts is the turn that the step would make.
+    trusted = _trusted(settings, least, deviation, gain**2) * _agreement(change, length, memory.turn, step.weight)
+    return Measured(energy, least, change, length, along, trusted)
 
 
 def _trusted(settings: LMLSettings, energy: Tensor, deviation: Tensor, scale: float = 1.0) -> Tensor:
