@@ -349,10 +349,9 @@ def test_what_the_model_answers_without_guidance_is_heard(pack: ModuleType, demo
         comfy.sample.sample_custom(model, noise, cfg, ksampler, sigmas, positive, negative, latent)
         return heard[0], heard[1], heard[2]
 
-    unguided, nothing, _ = listen(1.0)
+    unguided, *nothing = listen(1.0)
     guided, part, again = listen(4.0)
-    assert nothing is None
+    assert nothing == [None, None]
     assert part is not None and again is None
-    torch.testing.assert_close(part, unguided)
+    torch.testing.assert_close(part, unguided, rtol=0, atol=1e-4)  # a batch twice as large rounds differently
     assert (guided - part).norm() > 0.01 * part.norm()
-    assert listen(1.0)[1:] == (None, None)
