@@ -3,7 +3,6 @@
 import gc
 from typing import Any, ClassVar
 
-import comfy.conds
 import comfy.latent_formats
 import comfy.sd
 import comfy.supported_models_base
@@ -30,11 +29,6 @@ class Network(torch.nn.Module):
         mixed = self.mix(x.movedim(1, -1)).movedim(-1, 1)
         prompt, level = (value.view(-1, 1, 1, 1) for value in (context.mean((1, 2)), torch.cos(timesteps / 1000)))
         return torch.tanh(mixed + prompt) * level
-
-
-class TinyModel(BaseModel):
-    def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
-        return super().extra_conds(**kwargs) | {"c_crossattn": comfy.conds.CONDRegular(kwargs["cross_attn"])}
 
 
 class Config(comfy.supported_models_base.BASE):
