@@ -117,15 +117,14 @@ def _redo(
     """The state, and the noise prediction there, had the step here known the prediction at its end."""
     surprise = noise - memory.expected
     energy = nonzero(torch.minimum(inner(noise, noise, step.weight), memory.energy))
-    most = _most(settings)
-    trusted = _trusted(settings, energy, inner(surprise, surprise, step.weight)).clamp_max_(min(1 / most, 1))
+    trusted = _trusted(settings, energy, inner(surprise, surprise, step.weight)).mul_(_most(settings)).clamp_max_(1)
     if step.recorder is not None:
-        step.recorder.trust(most * trusted, energy)
+        step.recorder.trust(trusted, energy)
     if step.weight is not None:
         surprise = surprise * step.weight
     hindsight, share = coefficients.hindsight, coefficients.share
-    state = torch.addcmul(state, trusted, surprise, value=-most * hindsight * share)
-    return state, torch.addcmul(noise, trusted, surprise, value=-most * (1 - share))
+    state = torch.addcmul(state, trusted, surprise, value=-hindsight * share)
+    return state, torch.addcmul(noise, trusted, surprise, value=share - 1)
 
 
 def _foresee(

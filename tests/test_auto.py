@@ -157,6 +157,14 @@ def test_it_converges_with_order_two(parametrization: str) -> None:
     assert math.log2(errors[0] / errors[1]) > 1.7
 
 
+def test_the_smallest_settings_are_the_plain_scheme() -> None:
+    """kappa strength / lambda is no number any more, but none of its factors is 0."""
+    x = noise(6, 8) * SIGMAS[0]
+    least = LMLSettings(strength=1e-308, kappa=1e-308, damping=1e8)
+    plain = sample_lml(mixture().denoise, x, SIGMAS, disable=True, settings=LMLSettings(kappa=0.0))
+    torch.testing.assert_close(sample_lml(mixture().denoise, x, SIGMAS, disable=True, settings=least), plain)
+
+
 def test_a_path_that_turns_is_followed_carefully() -> None:
     """A model whose answer jumps at random: extrapolating it would make things worse, so little is extrapolated."""
     answers = iter(noise(6, 4, 512, seed=3))
