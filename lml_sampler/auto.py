@@ -142,10 +142,11 @@ def _foresee(
     foreseen.addcmul_(seen.change, seen.trusted, value=most * outlook)
     expected = foreseen
     if step.cond_denoised is not None:
-        unguided = (denoised - step.cond_denoised.to(denoised.dtype)).mul_(step.here.alpha / step.here.sigma)
+        # By how much the prediction differs without guidance, from the denoised states.
+        release = (denoised - step.cond_denoised.to(denoised.dtype)).mul_(step.here.alpha / step.here.sigma)
         faded = (1 - seen.trusted).mul_(sure)
-        mean.addcmul_(unguided, faded, value=decline(step.here, step.target))
-        foreseen.addcmul_(unguided, faded)
+        mean.addcmul_(release, faded, value=decline(step.here, step.target))
+        foreseen.addcmul_(release, faded)
     elif memory.turn is not None and not settings.stochastic:
         missed = noise - memory.turn.foreseen
         taken = _trusted(settings, seen.least, inner(missed, missed, weight)).mul_(seen.trusted)
