@@ -6,15 +6,17 @@ At each model call the noise prediction is compared with the one that was expect
                     prediction too, without a model call (an implicit step, as the corrector of UniPC and SA-Solver).
     2. foresight    Where the prediction goes on the next step. Across itself it turns on as it turned, LML to first
                     order in its gain, with the gain that is right for smooth paths on this schedule (`schedule_gain`);
-                    half of what that missed on the step before is added. Its length goes on as `shrinkage` says.
+                    a share of what that missed on the step before is added. Its length goes on as `shrinkage` says.
 
-Both are damped as Levenberg-Marquardt damps where the local model fails: by the square of the surprise and of the turn
-that foresight would make, relative to the prediction, and of its growth; and foresight ends where the path turns back.
+Both are damped as Levenberg-Marquardt damps where the local model fails: by the square of the surprise and of what a
+line may miss where the path turns, relative to the prediction, and of its growth; foresight ends where it turns back.
 
 With classifier-free guidance a sharp turn means that guidance is about to end: it pulls until it is clear what the
 picture shows and then collapses, in a fraction of a long step. Where the prediction without guidance is known, the
-damping therefore fades guidance out by as much as it takes from the turn. What a step missed is then the collapse,
-which happens once, so none of it is added.
+damping therefore fades guidance out by as much as it takes from the turn.
+
+A flow model starts from pure noise, which tells nothing of the mean of the picture. What its second call surprises with
+there is redone apart from the rest: means spread more widely than details.
 """
 
 from typing import NamedTuple
@@ -26,7 +28,7 @@ from .correction import inner, nonzero
 from .damping import relative_damping
 from .first_order import plain_step
 from .parametrization import Level, from_denoised
-from .schedule_gain import ScheduleGain, bend_gain, schedule_gain
+from .schedule_gain import ScheduleGain, bend_gain, mean_hindsight, schedule_gain
 from .settings import LMLSettings
 from .shrinkage import decline, shrinkage
 from .step import Step
@@ -36,6 +38,8 @@ MOST_GAIN = 3.0
 BEND_SHARE = 0.5
 """The share of the next order that is taken. On exact denoisers more is better, but networks answer with some noise of
 their own, of which every order takes a multiple; DPM-Solver of order 3 takes half of it as well."""
+GUIDED_BEND_SHARE = 0.25
+"""With guidance, part of what a step missed is a collapse, which happens once."""
 
 
 class Turn(NamedTuple):
@@ -96,7 +100,7 @@ def advance_auto(
             step.recorder.plain(noise, None if memory is None else memory.noise, weight)
         state = plain_step(state, output, here, target)
         return state.to(x.dtype), AutoMemory(noise, inner(noise, noise, weight), here, noise)
-    coefficients = schedule_gain(memory.level, here, target, guided=step.cond_denoised is not None)
+    coefficients = schedule_gain(memory.level, here, step.end, step.cond_denoised is not None, step.rest)
     if not settings.stochastic:  # fresh noise is no surprise that a better step would have spared
         state, noise = _redo(state, noise, memory, coefficients, step, settings)
     bend, kept = _foresee(noise, output, memory, coefficients, step, settings)
@@ -124,7 +128,23 @@ def _redo(
         surprise = surprise * step.weight
     hindsight, share = coefficients.hindsight, coefficients.share
     state = torch.addcmul(state, trusted, surprise, value=-hindsight * share)
-    return state, torch.addcmul(noise, trusted, surprise, value=share - 1)
+    noise = torch.addcmul(noise, trusted, surprise, value=share - 1)
+    if memory.level.alpha == 0 and surprise.ndim > 2:
+        common = _common(surprise, step.weight) * trusted
+        mean = mean_hindsight(step.here, surprise[0, 0].numel())
+        state = torch.add(state, common, alpha=hindsight * share - mean.hindsight * mean.share)
+        noise = torch.add(noise, common, alpha=mean.share - share)
+    return state, noise
+
+
+def _common(surprise: Tensor, weight: Tensor | None) -> Tensor:
+    """The mean of each sample and channel over all positions that are sampled, `[B, C, ...]`; 0 at the others."""
+    axes = tuple(range(2, surprise.ndim))
+    mean = surprise.mean(axes, keepdim=True)
+    if weight is None:
+        return mean
+    sampled = weight.to(surprise.dtype).expand_as(surprise)
+    return mean / nonzero(sampled.mean(axes, keepdim=True)) * sampled
 
 
 def _foresee(
@@ -135,24 +155,23 @@ def _foresee(
     seen = _measure(noise, memory, gain, step, settings)
     most, outlook = _most(settings), coefficients.outlook
     sure = min(most, 1.0)  # what is known is not exaggerated
-    kept = shrinkage(seen.energy, memory.energy, memory.level, step.here, step.target)
+    kept = shrinkage(seen.energy, memory.energy, memory.level, step.here, step.end, step.rest)
     mean = noise * seen.trusted.mul(sure * (kept.mean - 1) - most * gain * seen.along)
     mean.addcmul_(seen.change, seen.trusted, value=most * gain)
     foreseen = noise * seen.trusted.mul(sure * (kept.end - 1) - most * outlook * seen.along).add_(1)
     foreseen.addcmul_(seen.change, seen.trusted, value=most * outlook)
-    expected = foreseen
     if step.cond_denoised is not None:
         # By how much the prediction differs without guidance, from the denoised states.
         release = (denoised - step.cond_denoised.to(denoised.dtype)).mul_(step.here.alpha / step.here.sigma)
         faded = (1 - seen.trusted).mul_(sure)
-        mean.addcmul_(release, faded, value=decline(step.here, step.target))
+        mean.addcmul_(release, faded, value=decline(step.here, step.end))
         foreseen.addcmul_(release, faded)
-    elif memory.turn is not None and not settings.stochastic:
-        missed = noise - memory.turn.foreseen
-        taken = _trusted(settings, seen.least, inner(missed, missed, weight)).mul_(seen.trusted)
-        bend = bend_gain(memory.turn.before, memory.level, step.here, step.target)
-        mean.addcmul_(missed, taken, value=most * BEND_SHARE * min(bend.bend, MOST_GAIN))
-        expected = torch.addcmul(foreseen, missed, taken, value=most * BEND_SHARE * bend.outlook)
+    expected = foreseen
+    if memory.turn is not None and not settings.stochastic:
+        missed = _missed(noise, memory.turn, seen, step, settings)
+        bend = bend_gain(memory.turn.before, memory.level, step.here, step.end, step.rest)
+        mean.add_(missed, alpha=min(bend.bend, MOST_GAIN))
+        expected = torch.add(foreseen, missed, alpha=bend.outlook)
     if weight is not None:
         mean.mul_(weight)
     if step.recorder is not None:
@@ -160,6 +179,14 @@ def _foresee(
         step.recorder.measure(noise, memory.noise, noise + mean, damping, weight)
     turn = Turn(seen.change, seen.length, memory.level, foreseen)
     return mean, AutoMemory(noise, seen.energy, step.here, expected, turn)
+
+
+def _missed(noise: Tensor, turn: Turn, seen: Measured, step: Step, settings: LMLSettings) -> Tensor:
+    """What of the noise prediction the last foresight, its bend aside, has missed: the share to add, `[B, ...]`."""
+    missed = noise - turn.foreseen
+    trusted = _trusted(settings, seen.least, inner(missed, missed, step.weight)).mul_(seen.trusted)
+    share = BEND_SHARE if step.cond_denoised is None else GUIDED_BEND_SHARE
+    return missed.mul_(trusted.mul_(_most(settings) * share))
 
 
 def _measure(noise: Tensor, memory: AutoMemory, gain: float, step: Step, settings: LMLSettings) -> Measured:
@@ -173,8 +200,9 @@ def _measure(noise: Tensor, memory: AutoMemory, gain: float, step: Step, setting
     growth = (energy.sqrt() - memory.energy.sqrt()).clamp_min_(0).square_()
     deviation = torch.addcmul(length, product, along, value=-1).clamp_min_(0).add_(growth)
     least = nonzero(torch.minimum(energy, memory.energy))
-    # What counts is the turn that the step would make.
-    trusted = _trusted(settings, least, deviation, gain**2) * _agreement(change, length, memory.turn, step.weight)
+    # What a line misses grows as the next term does: as gain (1 + gain).
+    reach = (gain * (1 + gain)) ** 2
+    trusted = _trusted(settings, least, deviation, reach) * _agreement(change, length, memory.turn, step.weight)
     return Measured(energy, least, change, length, along, trusted)
 
 

@@ -37,6 +37,26 @@ def level_of(sigma: float, parametrization: Parametrization) -> Level:
     return Level(sigma, 1.0 if parametrization == "ve" else 1.0 - sigma)
 
 
+def noise_ratio(low: Level, high: Level) -> float:
+    """sigma / alpha of one level in units of another's, 0 where that one is pure noise; `low.alpha` > 0."""
+    return low.sigma * high.alpha / (low.alpha * high.sigma)
+
+
+def smallest_level(sigma_min: float, parametrization: Parametrization) -> Level:
+    """The smallest level that a model knows.
+
+    Raises:
+        ValueError: `sigma_min` is no level of such a model.
+    """
+    most = math.inf if parametrization == "ve" else 1.0
+    if not 0 <= sigma_min < most:
+        raise ValueError(
+            f"sigma_min is {sigma_min:g}; it must be from 0 to below {most:g}, the smallest noise level that the model "
+            "knows. 0 if that is not known."
+        )
+    return level_of(sigma_min, parametrization)
+
+
 def vp_scale(level: Level, parametrization: Parametrization) -> float:
     """Factor from a state in ComfyUI's scale to the scale in which the published lambda is given.
 

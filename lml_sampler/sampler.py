@@ -11,8 +11,18 @@ from .auto import advance_auto
 from .correction import combine, inner, measure_products, measure_turn, rotation, small_rotation
 from .damping import any_damping, relative_damping
 from .diagnostics import Recorder
+from .finite import check_finite, probe
 from .first_order import advance_first_order, suits_first_order
-from .parametrization import Level, Parametrization, Quantity, convert, from_denoised, schedule, vp_scale
+from .parametrization import (
+    Level,
+    Parametrization,
+    Quantity,
+    convert,
+    from_denoised,
+    schedule,
+    smallest_level,
+    vp_scale,
+)
 from .released import correct_released
 from .schemes import INTEGRATES, combination, scheme_at, usable_order
 from .settings import LMLSettings, Target
@@ -57,6 +67,7 @@ def sample_lml(
     noise_sampler: NoiseSampler | None = None,
     recorder: Recorder | None = None,
     cond_denoised: Callable[[], Tensor | None] | None = None,
+    sigma_min: float = 0.0,
 ) -> Tensor:
     """Sample with Levenberg-Marquardt-Langevin, a drop-in for the samplers of k-diffusion.
 
@@ -77,13 +88,16 @@ def sample_lml(
         cond_denoised: asked after each call of a model with classifier-free guidance for its output without guidance,
             under the positive condition alone, `[B, ...]`, or None if the output is not guided. With it the scheme
             `auto` fades guidance out where it is about to end; other schemes have no use for it.
+        sigma_min: the smallest noise level that the model knows, in the scale of `sigmas`. A step to 0 ends there, and
+            what the model answers there is the picture, as for samplers that take that step plainly; 0: it knows all.
+            Read by the scheme `auto`.
 
     Returns:
         `[B, ...]`, the state at `sigmas[-1]`; `x` itself if there is no step to take.
 
     Raises:
-        ValueError: before the first model call, if the schedule does not fall or does not fit the settings; after a
-            call that answers in another shape.
+        ValueError: before the first model call, if the schedule does not fall or does not fit the settings, or
+            `sigma_min` is no level; after a call that answers in another shape.
         FloatingPointError: after the run, if the model gave NaN or Inf; names the first such step and its sigma.
 
     Source: arXiv 2505.24222, Algorithm 1.
@@ -96,6 +110,7 @@ def sample_lml(
             "target is 'velocity', but this is not a flow model (eps, v and EDM models have no flow velocity). "
             "Choose target score or increment."
         )
+    floor = smallest_level(sigma_min, parametrization)
     steps = len(levels) - 1
     if steps < 1:
         return x
@@ -128,15 +143,16 @@ def sample_lml(
         down, noise_level = split_level(here, target, settings, parametrization)
         order = min(settings.order, steps - i) if settings.lower_order_final else settings.order
         bare = None if cond_denoised is None else cond_denoised()
-        step = Step(here, down, order, settings.corrects(i, steps), weight, parametrization, little, recorder, bare)
+        corrects = settings.corrects(i, steps)
+        step = Step(here, down, floor, order, corrects, weight, parametrization, little, recorder, bare)
         advance = _choose_advance(settings, step)
         x, memory = advance(x, denoised, step, memory, settings.at(i, steps))
-        probes.append(_probe(denoised, memory.energy if weight is None else None))
+        probes.append(probe(denoised, memory.energy if weight is None else None))
         if noise_level > 0 and noise_sampler is not None:
             noise = noise_sampler(sigmas[i], sigmas[i + 1])
             x = x * (target.alpha / down.alpha) + noise * (noise_level * settings.s_noise)
         mark()
-    _check_finite(probes, levels)
+    check_finite(probes, levels)
     return x
 
 
@@ -158,25 +174,6 @@ def _rotates_little(dtype: torch.dtype, settings: LMLSettings) -> bool:
     exact = dtype in (torch.float32, torch.float64) and settings.arithmetic == "exact"
     strength = settings.strength * max((factor for _, factor in settings.strength_curve), default=1.0)
     return exact and settings.damping_mode != "absolute" and settings.kappa * strength <= 5 * settings.damping
-
-
-def _probe(denoised: Tensor, energy: Tensor | None) -> Tensor:
-    """A number per sample, `[B, 1, ...]`, that is finite if the model's answer is: the energy where it is known."""
-    if energy is not None:
-        return energy
-    axes = tuple(range(1, denoised.ndim))
-    return denoised.sum(axes, keepdim=True, dtype=torch.promote_types(denoised.dtype, torch.float32))
-
-
-def _check_finite(probes: list[Tensor], levels: list[Level]) -> None:
-    """Raise FloatingPointError if the model's answer was not finite at some step; the one read of the device."""
-    for index, finite in enumerate(torch.stack(probes).isfinite().flatten(1).all(1).tolist()):
-        if not finite:
-            raise FloatingPointError(
-                f"the model's answer at step {index + 1} of {len(probes)} (sigma {levels[index].sigma:.6g}) holds "
-                "NaN or Inf. Run the model in float32 or bfloat16 (for a UNet --fp32-unet, for a VAE --fp32-vae), or "
-                "check its file; the sampler's settings are not the cause if this is step 1."
-            )
 
 
 def _advance(

@@ -14,6 +14,16 @@ The share asks how strongly eps answers to x, which is d eps / d x = tan / (tan^
 surprises without guidance is structure that the noise has just uncovered, so it is taken to be wider than the noise,
 w^2 = 1 + tan^2: a scene is decided by coherent changes of many elements. Guidance answers more strongly: w = 1.
 
+The mean over the n positions of a picture spreads more widely than its details: as one coordinate it would have a
+width w of sqrt(n) if all positions were one, and is taken to have a third of that. Pure noise tells nothing of it, so
+the first step of a flow model decides it. There, at p = pi / 2, the mean is redone with that width, in its path and in
+its answer:
+
+    hindsight   hypot(tan, w)
+    share       1 / (1 + tan / hypot(tan, w))
+
+A step to the clean picture goes on, below the smallest level that the model knows, with what eps is there (`rest`).
+
 With the call before p, at the angle q, the next term of the same series (Newton's, in sin):
 
     bend        mean of (sin s - sin) (sin p - sin) over [t, s] / ((sin p - sin s) (sin q - sin s))
@@ -29,12 +39,23 @@ from typing import NamedTuple
 
 from .parametrization import Level
 
+MEAN_SPREAD = 1 / 3
+"""How far the mean of a picture spreads, in units of its single elements: a ninth of the variance is common to all."""
+
 
 class ScheduleGain(NamedTuple):
     """Coefficients of one step, see the head of this module."""
 
     gain: float
     outlook: float
+    hindsight: float
+    """In the scale of the state x."""
+    share: float
+
+
+class Hindsight(NamedTuple):
+    """How the step before is redone, see the head of this module."""
+
     hindsight: float
     """In the scale of the state x."""
     share: float
@@ -52,27 +73,38 @@ def angle(level: Level) -> float:
     return math.atan2(level.sigma, level.alpha)
 
 
-def schedule_gain(before: Level, here: Level, target: Level, guided: bool) -> ScheduleGain:
-    """The coefficients of the step from `here` to `target` with the call before at `before`; `here.alpha` > 0."""
+def schedule_gain(before: Level, here: Level, target: Level, guided: bool, rest: float = 0.0) -> ScheduleGain:
+    """The coefficients of the step from `here` to `target` with the call before at `before`; `here.alpha` > 0.
+
+    `rest` is the share of the step below `target`, on which the prediction is as at `target`.
+    """
     p, s, t = angle(before), angle(here), angle(target)
     change, sine = _rise(s, p), math.sin(s)
     tilt = math.sin((p - s) / 2) / math.cos((p + s) / 2)
+    mean, outlook = math.cos(s) * math.tan((s - t) / 2) / change, _rise(t, s) / change
     return ScheduleGain(
-        gain=math.cos(s) * math.tan((s - t) / 2) / change,
-        outlook=_rise(t, s) / change,
+        gain=mean + rest * (outlook - mean),
+        outlook=outlook,
         hindsight=math.hypot(here.sigma, here.alpha) * tilt,
         share=1 / (1 + sine * tilt / (1 if guided else 1 + sine**2)),
     )
 
 
-def bend_gain(earlier: Level, before: Level, here: Level, target: Level) -> BendGain:
+def mean_hindsight(here: Level, positions: int) -> Hindsight:
+    """How the mean over so many positions is redone `here`, after a step from pure noise."""
+    reach = math.hypot(here.sigma, here.alpha * max(1.0, MEAN_SPREAD * math.sqrt(positions)))
+    return Hindsight(reach, 1 / (1 + here.sigma / reach))
+
+
+def bend_gain(earlier: Level, before: Level, here: Level, target: Level, rest: float = 0.0) -> BendGain:
     """The coefficients of the next term for the step from `here` to `target`; `earlier` is the call before `before`."""
     q, p, s, t = angle(earlier), angle(before), angle(here), angle(target)
     step, cosine, sine = s - t, math.cos(s), math.sin(s)
     ahead, last, both = _rise(t, s), _rise(s, p), _rise(s, q)
     mean = cosine * math.tan(step / 2)  # of sin(s) - sin over [t, s]
     square = cosine * (cosine * _third(step) + sine * _twelfth(step))  # of its square
-    return BendGain((square + last * mean) / (last * both), ahead * (last + ahead) / (last * both))
+    bend, outlook = (square + last * mean) / (last * both), ahead * (last + ahead) / (last * both)
+    return BendGain(bend + rest * (outlook - bend), outlook)
 
 
 def _rise(low: float, high: float) -> float:

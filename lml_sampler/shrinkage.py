@@ -14,7 +14,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from .correction import nonzero
-from .parametrization import Level
+from .parametrization import Level, noise_ratio
 
 
 class Shrinkage(NamedTuple):
@@ -26,19 +26,22 @@ class Shrinkage(NamedTuple):
     """At its end."""
 
 
-def shrinkage(energy: Tensor, energy_before: Tensor, before: Level, here: Level, target: Level) -> Shrinkage:
+def shrinkage(
+    energy: Tensor, energy_before: Tensor, before: Level, here: Level, target: Level, rest: float = 0.0
+) -> Shrinkage:
     """The shrinkage on the step from `here` to `target`; exact for Gaussian data of any width.
 
     `energy` and `energy_before` are |eps|^2 `here` and `before`, `[B, 1, ...]`, not 0; `here.alpha` > 0. A prediction
-    that did not shrink is taken to keep its length.
+    that did not shrink is taken to keep its length. On `rest`, the share of the step below `target`, it does.
     """
     start, end = here.sigma / here.alpha, target.sigma / target.alpha
-    passed = (here.sigma * before.alpha / (here.alpha * before.sigma)) ** 2  # (tan here / tan before)^2
+    passed = noise_ratio(here, before) ** 2
     squared_width = (1 - energy / energy_before).clamp_min_(0).mul_(start**2 / (1 - passed))
     root = squared_width.mul_(1 - (end / start) ** 2).add_(end**2).sqrt_()
-    return Shrinkage((start + end) / (start + root), end / nonzero(root))
+    mean, last = (start + end) / (start + root), end / nonzero(root)
+    return Shrinkage(mean + rest * (last - mean) if rest else mean, last)
 
 
 def decline(here: Level, target: Level) -> float:
-    """1 - tan(target) / tan(here): the share of the noise that the step takes out."""
-    return 1 - target.sigma * here.alpha / (target.alpha * here.sigma)
+    """The share of the noise that the step takes out."""
+    return 1 - noise_ratio(target, here)

@@ -62,6 +62,7 @@ def sample_lml(
         noise_sampler=noise_sampler,
         recorder=recorder,
         cond_denoised=conditional.take,
+        sigma_min=float(model_sampling.sigma_min),
     )
 
 

@@ -1,0 +1,192 @@
+"""Where a run of the scheme auto begins and ends: at pure noise, and at the smallest level that the model knows."""
+
+import math
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from problems import Gaussian
+from scipy.integrate import quad
+from torch import Tensor
+
+from lml_sampler import sample_lml
+from lml_sampler.parametrization import level_of, noise_ratio
+from lml_sampler.schedule_gain import bend_gain, mean_hindsight, schedule_gain
+from lml_sampler.shrinkage import shrinkage
+
+FROM_PURE_NOISE = torch.tensor([1.0, 0.9, 0.75, 0.55, 0.3, 0.1, 0.002], dtype=torch.float64)
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def sine(sigma: float) -> float:
+    return sigma / math.hypot(sigma, 1)
+
+
+def to_zero(function: Any, here: float, end: float) -> float:
+    """The mean of a function over a step from `here` to 0, on which it stays below `end` what it is there."""
+    return (quad(function, end, here)[0] + end * function(end)) / here
+
+
+@pytest.mark.parametrize("sigmas", [(2.0, 1.0, 0.5, 0.1), (0.3, 0.2, 0.1, 0.03), (0.3, 0.2, 0.03, 0.03)])
+def test_below_the_smallest_level_the_prediction_stays_what_it_is(sigmas: tuple[float, ...]) -> None:
+    levels = [level_of(s, "ve") for s in sigmas]
+    earlier, before, here, end = sigmas
+    rest = noise_ratio(levels[3], levels[2])
+    last = sine(before) - sine(here)
+    coefficients = schedule_gain(*levels[1:], guided=True, rest=rest)
+    assert coefficients.gain == pytest.approx(to_zero(lambda s: (sine(here) - sine(s)) / last, here, end), abs=1e-12)
+
+    def term(sigma: float) -> float:
+        return (sine(here) - sine(sigma)) * (sine(before) - sine(sigma)) / (last * (sine(earlier) - sine(here)))
+
+    assert bend_gain(*levels, rest=rest).bend == pytest.approx(to_zero(term, here, end), abs=1e-12)
+
+    def length(sigma: float) -> float:
+        return sigma / math.hypot(sigma, 0.05)
+
+    energy, energy_before = (torch.full([2, 1], length(s) ** 2, dtype=torch.float64) for s in (here, before))
+    mean = shrinkage(energy, energy_before, *levels[1:], rest=rest).mean
+    torch.testing.assert_close(mean, torch.full_like(mean, to_zero(length, here, end) / length(here)))
+
+
+@pytest.mark.parametrize("parametrization", ["ve", "flow"])
+@pytest.mark.parametrize("last", [0.03, 0.3])
+def test_the_picture_is_what_the_model_sees_at_its_smallest_level(parametrization: str, last: float) -> None:
+    """Details as fine as that level: a step to 0 as the flow asks for would leave half of the noise in the picture."""
+    problem = Gaussian(std=0.05, parametrization=parametrization)
+    grid = torch.linspace(math.log(9.0), math.log(last), 41, dtype=torch.float64).exp()
+    smallest = torch.tensor(0.03, dtype=torch.float64)
+    if parametrization == "flow":
+        grid, smallest = grid / (1 + grid), smallest / (1 + smallest)
+    sigmas = torch.cat([grid, torch.zeros(1, dtype=torch.float64)])
+    x = noise(4, 64) * sigmas[0]
+    seen = problem.denoise(problem.solve(x, sigmas[0], smallest), smallest.expand(4))
+
+    def error(**options: float) -> float:
+        result = sample_lml(problem.denoise, x, sigmas, disable=True, parametrization=parametrization, **options)
+        return (result - seen).norm().item()
+
+    assert error(sigma_min=smallest.item()) < 0.1 * error()
+
+
+@pytest.mark.parametrize(
+    ("sigma_min", "parametrization"), [(-0.1, "ve"), (math.nan, "ve"), (math.inf, "ve"), (1.0, "flow")]
+)
+def test_a_smallest_level_that_is_none_is_named(sigma_min: float, parametrization: str) -> None:
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        raise AssertionError("called")
+
+    with pytest.raises(ValueError, match=r"sigma_min is .*; it must be from 0 to below (inf|1)"):
+        sample_lml(
+            model, torch.zeros(1, 4), torch.tensor([0.5, 0.0]), parametrization=parametrization, sigma_min=sigma_min
+        )
+
+
+@pytest.mark.parametrize(("sigma", "positions"), [(0.9, 1024), (0.5, 64), (0.5, 4)])
+def test_the_mean_is_redone_as_gaussian_data_of_its_width(sigma: float, positions: int) -> None:
+    """The limit of much noise of what `schedule_gain` does for unit width; never narrower than that."""
+    here, tangent = level_of(sigma, "flow"), sigma / (1 - sigma)
+    width = max(1.0, math.sqrt(positions) / 3)
+
+    def path(tan: float) -> float:
+        return tan / math.hypot(tan, width)
+
+    before = 1e5
+    turn = quad(lambda tan: path(before) - path(tan), tangent, before, limit=500, points=[width, 10 * width])[0]
+    integral = turn / (path(before) - path(tangent))
+    found = mean_hindsight(here, positions)
+    assert found.hindsight == pytest.approx(integral * here.alpha, rel=1e-3)
+    assert found.share == pytest.approx(1 / (1 + integral * tangent / (tangent**2 + width**2)), rel=1e-3)
+
+
+class Scene:
+    """Pictures of one colour each with fine grain on it: the mean of a channel spreads far more widely than the rest."""
+
+    colour, grain = 1 / 3, 0.3
+
+    def denoise(self, x: Tensor, sigma: Tensor, **_: object) -> Tensor:
+        sigma = sigma.view(-1, 1, 1, 1)
+        alpha = 1 - sigma
+        mean = x.mean((2, 3), keepdim=True)
+        share = self.grain**2 / x[0, 0].numel()
+        variance = self.colour**2 + share
+
+        def known(value: Tensor, spread: float, level: Tensor) -> Tensor:
+            return alpha * spread / (alpha**2 * spread + level**2) * value
+
+        return known(mean, variance, sigma / math.sqrt(x[0, 0].numel())) + known(x - mean, self.grain**2, sigma)
+
+    def flat(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """The same without positions: the rank of the latent is all that the sampler could know of them."""
+        return self.denoise(x.view(-1, 3, 16, 16), sigma).flatten(1)
+
+
+@pytest.mark.parametrize("steps", [3, 4, 5])
+def test_from_pure_noise_the_colour_of_a_picture_is_found(steps: int) -> None:
+    start = noise(64, 3, 16, 16)
+
+    def run(steps: int, model: Any, start: Tensor) -> Tensor:
+        sigmas = torch.linspace(1.0, 0.002, steps + 1, dtype=torch.float64)
+        return sample_lml(model, start, sigmas, disable=True, parametrization="flow").view(64, 3, 256).mean(2)
+
+    exact = Scene.colour * start.mean((2, 3)) * 16
+    with_positions = (run(steps, Scene().denoise, start) - exact).norm()
+    without = (run(steps, Scene().flat, start.flatten(1)) - exact).norm()
+    assert with_positions < 0.5 * without
+
+
+def test_what_is_not_sampled_has_no_say_in_the_colour() -> None:
+    mask = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
+    mask[..., :9] = 1
+
+    def model(x: Tensor, sigma: Tensor, denoise_mask: Tensor) -> Tensor:
+        return Scene().denoise(x * denoise_mask, sigma) * denoise_mask
+
+    def run(mask: Tensor, outside: float = 1.0) -> Tensor:
+        start = torch.where(mask == 1, noise(4, 3, 16, 16), outside)
+        return sample_lml(model, start, FROM_PURE_NOISE, {"denoise_mask": mask}, disable=True, parametrization="flow")
+
+    assert torch.equal(run(mask)[..., :9], run(mask, 5.0)[..., :9])
+    ones = torch.ones_like(mask)
+    whole = sample_lml(Scene().denoise, noise(4, 3, 16, 16), FROM_PURE_NOISE, disable=True, parametrization="flow")
+    torch.testing.assert_close(run(ones), whole)
+
+
+@pytest.mark.parametrize("kind", ["eps", "flow"])
+def test_comfyui_tells_the_smallest_level(pack: ModuleType, kind: str) -> None:
+    import comfy.sample
+    import comfy.samplers
+
+    host = pack.nodes.host
+    model, positive, negative, *_ = pack.nodes.demo.LMLDemoModel.execute(kind, "star", "blue", 1).result
+    latent = torch.zeros(1, 3, 32, 32)
+
+    def run(function: Any) -> Tensor:
+        start = torch.randn(latent.shape, generator=torch.Generator().manual_seed(1))
+        sigmas = host.schedule(model, "sgm_uniform", 4)  # its last step begins high above the smallest level
+        return comfy.sample.sample_custom(
+            model, start, 4.0, comfy.samplers.KSAMPLER(function), sigmas, positive, negative, latent
+        )
+
+    def told(sigma_min: float) -> Tensor:
+        def sample(model: Any, x: Tensor, sigmas: Tensor, extra_args: dict[str, Any], **_: Any) -> Tensor:
+            conditional = host.Conditional(extra_args)
+            return pack.lml_sampler.sample_lml(
+                model,
+                x,
+                sigmas,
+                conditional.extra_args,
+                parametrization="flow" if kind == "flow" else "ve",
+                cond_denoised=conditional.take,
+                sigma_min=sigma_min,
+            )
+
+        return run(sample)
+
+    smallest = float(model.get_model_object("model_sampling").sigma_min)
+    assert torch.equal(run(host.sample_lml), told(smallest))
+    assert not torch.equal(run(host.sample_lml), told(0.0))
