@@ -104,7 +104,7 @@ def test_the_mean_is_redone_as_gaussian_data_of_its_width(sigma: float, position
 
 
 class Scene:
-    """Pictures of one colour each with fine grain on it: the mean of a channel spreads far more widely than the rest."""
+    """Pictures of one colour each with fine grain on it: the means spread far more widely than the grain."""
 
     colour, grain = 1 / 3, 0.3
 
