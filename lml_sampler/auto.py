@@ -39,7 +39,7 @@ BEND_SHARE = 0.5
 """The share of the next order that is taken. On exact denoisers more is better, but networks answer with some noise of
 their own, of which every order takes a multiple; DPM-Solver of order 3 takes half of it as well."""
 GUIDED_BEND_SHARE = 0.25
-"""With guidance, part of what a step missed is a collapse, which happens once."""
+"""With guidance, part of what a step missed is a collapse, which happens once: half as much is taken."""
 
 
 class Turn(NamedTuple):

@@ -97,7 +97,10 @@ def mean_hindsight(here: Level, positions: int) -> Hindsight:
 
 
 def bend_gain(earlier: Level, before: Level, here: Level, target: Level, rest: float = 0.0) -> BendGain:
-    """The coefficients of the next term for the step from `here` to `target`; `earlier` is the call before `before`."""
+    """The coefficients of the next term for the step from `here` to `target`; `earlier` is the call before `before`.
+
+    `rest` as for `schedule_gain`.
+    """
     q, p, s, t = angle(earlier), angle(before), angle(here), angle(target)
     step, cosine, sine = s - t, math.cos(s), math.sin(s)
     ahead, last, both = _rise(t, s), _rise(s, p), _rise(s, q)
