@@ -17,6 +17,7 @@ SUITE = (
     "test_zoo.py",
     "test_faults.py",
     "test_neighbours.py",
+    "test_ends.py::test_comfyui_tells_the_smallest_level",
     "test_presets.py::test_real_configurations_have_their_family",
     "test_presets.py::test_the_sampler_node_reads_the_run",
     "test_presets.py::test_presets_in_a_running_comfyui",
