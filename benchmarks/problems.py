@@ -58,3 +58,8 @@ def mixture(parametrization: str = "ve") -> Mixture:
     """Five points in eight dimensions."""
     points = torch.randn(5, 8, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     return Mixture(points, parametrization=parametrization)
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    """Standard normal numbers in float64; those of a seed."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -28,7 +28,7 @@ from .correction import inner, nonzero
 from .damping import relative_damping
 from .first_order import plain_step
 from .parametrization import Level, from_denoised
-from .schedule_gain import ScheduleGain, bend_gain, mean_hindsight, schedule_gain
+from .schedule_gain import ScheduleGain, bend_gain, hindsight_gain, mean_hindsight, schedule_gain
 from .settings import LMLSettings
 from .shrinkage import decline, shrinkage
 from .step import Step
@@ -100,9 +100,9 @@ def advance_auto(
             step.recorder.plain(noise, None if memory is None else memory.noise, weight)
         state = plain_step(state, output, here, target)
         return state.to(x.dtype), AutoMemory(noise, inner(noise, noise, weight), here, noise)
-    coefficients = schedule_gain(memory.level, here, step.end, step.cond_denoised is not None, step.rest)
+    coefficients = schedule_gain(memory.level, here, step.end, step.rest)
     if not settings.stochastic:  # fresh noise is no surprise that a better step would have spared
-        state, noise = _redo(state, noise, memory, coefficients, step, settings)
+        state, noise = _redo(state, noise, memory, step, settings)
     bend, kept = _foresee(noise, output, memory, coefficients, step, settings)
     if step.recorder is not None:
         if coefficients.gain > MOST_GAIN:
@@ -115,9 +115,7 @@ def advance_auto(
     return state.to(x.dtype), kept
 
 
-def _redo(
-    state: Tensor, noise: Tensor, memory: AutoMemory, coefficients: ScheduleGain, step: Step, settings: LMLSettings
-) -> tuple[Tensor, Tensor]:
+def _redo(state: Tensor, noise: Tensor, memory: AutoMemory, step: Step, settings: LMLSettings) -> tuple[Tensor, Tensor]:
     """The state, and the noise prediction there, had the step here known the prediction at its end."""
     surprise = noise - memory.expected
     energy = nonzero(torch.minimum(inner(noise, noise, step.weight), memory.energy))
@@ -126,12 +124,12 @@ def _redo(
         step.recorder.trust(trusted, energy)
     if step.weight is not None:
         surprise = surprise * step.weight
-    hindsight, share = coefficients.hindsight, coefficients.share
+    hindsight, share = hindsight_gain(memory.level, step.here, guided=step.cond_denoised is not None)
     state = torch.addcmul(state, trusted, surprise, value=-hindsight * share)
     noise = torch.addcmul(noise, trusted, surprise, value=share - 1)
     if memory.level.alpha == 0 and surprise.ndim > 2:
         common = _common(surprise, step.weight) * trusted
-        mean = mean_hindsight(step.here, surprise[0, 0].numel())
+        mean = mean_hindsight(memory.level, step.here, surprise[0, 0].numel())
         state = torch.add(state, common, alpha=hindsight * share - mean.hindsight * mean.share)
         noise = torch.add(noise, common, alpha=mean.share - share)
     return state, noise

@@ -17,10 +17,7 @@ w^2 = 1 + tan^2: a scene is decided by coherent changes of many elements. Guidan
 The mean over the n positions of a picture spreads more widely than its details: as one coordinate it would have a
 width w of sqrt(n) if all positions were one, and is taken to have a third of that. Pure noise tells nothing of it, so
 the first step of a flow model decides it. There, at p = pi / 2, the mean is redone with that width, in its path and in
-its answer:
-
-    hindsight   hypot(tan, w)
-    share       1 / (1 + tan / hypot(tan, w))
+its answer: as above with tan / w for tan.
 
 A step to the clean picture goes on, below the smallest level that the model knows, with what eps is there (`rest`).
 
@@ -48,9 +45,6 @@ class ScheduleGain(NamedTuple):
 
     gain: float
     outlook: float
-    hindsight: float
-    """In the scale of the state x."""
-    share: float
 
 
 class Hindsight(NamedTuple):
@@ -73,27 +67,30 @@ def angle(level: Level) -> float:
     return math.atan2(level.sigma, level.alpha)
 
 
-def schedule_gain(before: Level, here: Level, target: Level, guided: bool, rest: float = 0.0) -> ScheduleGain:
+def schedule_gain(before: Level, here: Level, target: Level, rest: float = 0.0) -> ScheduleGain:
     """The coefficients of the step from `here` to `target` with the call before at `before`; `here.alpha` > 0.
 
     `rest` is the share of the step below `target`, on which the prediction is as at `target`.
     """
     p, s, t = angle(before), angle(here), angle(target)
-    change, sine = _rise(s, p), math.sin(s)
-    tilt = math.sin((p - s) / 2) / math.cos((p + s) / 2)
+    change = _rise(s, p)
     mean, outlook = math.cos(s) * math.tan((s - t) / 2) / change, _rise(t, s) / change
-    return ScheduleGain(
-        gain=mean + rest * (outlook - mean),
-        outlook=outlook,
-        hindsight=math.hypot(here.sigma, here.alpha) * tilt,
-        share=1 / (1 + sine * tilt / (1 if guided else 1 + sine**2)),
-    )
+    return ScheduleGain(mean + rest * (outlook - mean), outlook)
 
 
-def mean_hindsight(here: Level, positions: int) -> Hindsight:
-    """How the mean over so many positions is redone `here`, after a step from pure noise."""
-    reach = math.hypot(here.sigma, here.alpha * max(1.0, MEAN_SPREAD * math.sqrt(positions)))
-    return Hindsight(reach, 1 / (1 + here.sigma / reach))
+def hindsight_gain(before: Level, here: Level, guided: bool) -> Hindsight:
+    """How the step from `before` to `here` is redone; `here.alpha` > 0."""
+    p, s = angle(before), angle(here)
+    sine, tilt = math.sin(s), math.sin((p - s) / 2) / math.cos((p + s) / 2)
+    share = 1 / (1 + sine * tilt / (1 if guided else 1 + sine**2))
+    return Hindsight(math.hypot(here.sigma, here.alpha) * tilt, share)
+
+
+def mean_hindsight(before: Level, here: Level, positions: int) -> Hindsight:
+    """The same for the mean over so many positions, never narrower than its details."""
+    width = max(1.0, MEAN_SPREAD * math.sqrt(positions))
+    # In units of its width the mean is data of unit variance, whose answer is that of w = 1.
+    return hindsight_gain(*(Level(level.sigma, width * level.alpha) for level in (before, here)), guided=True)
 
 
 def bend_gain(earlier: Level, before: Level, here: Level, target: Level, rest: float = 0.0) -> BendGain:

@@ -7,20 +7,16 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from problems import Gaussian, Mixture, mixture
+from problems import Gaussian, Mixture, mixture, noise
 from scipy.integrate import quad
 from torch import Tensor
 
 from lml_sampler import LMLSettings, sample_lml
 from lml_sampler.parametrization import level_of
-from lml_sampler.schedule_gain import bend_gain, schedule_gain
+from lml_sampler.schedule_gain import bend_gain, hindsight_gain, schedule_gain
 from lml_sampler.shrinkage import shrinkage
 
 SIGMAS = torch.tensor([14.6, 5.0, 2.3, 1.2, 0.6, 0.2, 0.03], dtype=torch.float64)
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def to_flow(sigmas: Tensor) -> Tensor:
@@ -37,16 +33,16 @@ def test_the_coefficients_are_the_integrals_they_stand_for(
 
     scale = 1.0 if parametrization == "ve" else 1 / (1 + here)
     levels = [level_of(s if parametrization == "ve" else s / (1 + s), parametrization) for s in (before, here, target)]
-    coefficients = schedule_gain(*levels, guided=True)
+    coefficients = schedule_gain(*levels)
     change = sine(before) - sine(here)
     mean = quad(sine, target, here)[0] / (here - target)
     assert coefficients.gain == pytest.approx((sine(here) - mean) / change)
     assert coefficients.outlook == pytest.approx((sine(here) - sine(target)) / change)
     integral = quad(lambda sigma: (sine(before) - sine(sigma)) / change, here, before)[0]
-    assert coefficients.hindsight == pytest.approx(integral * scale)
+    assert hindsight_gain(*levels[:2], guided=True).hindsight == pytest.approx(integral * scale)
     for guided, width_squared in ((True, 1), (False, 1 + here**2)):
         answer = here / (here**2 + width_squared)  # d eps / d x
-        share = schedule_gain(*levels, guided=guided).share
+        share = hindsight_gain(*levels[:2], guided=guided).share
         assert share == pytest.approx(1 / (1 + integral * answer))
 
 
@@ -108,9 +104,10 @@ def test_a_length_has_its_limits() -> None:
 def test_pure_noise_is_the_limit_of_much_noise() -> None:
     """Sigma 1 of a flow model has no half-logSNR; the coefficients there are those of its neighbourhood."""
     here, target = level_of(0.9, "flow"), level_of(0.7, "flow")
-    exact = schedule_gain(level_of(1.0, "flow"), here, target, guided=False)
-    near = schedule_gain(level_of(1 - 1e-9, "flow"), here, target, guided=False)
-    assert exact == pytest.approx(near, rel=1e-6)
+    pure, near = level_of(1.0, "flow"), level_of(1 - 1e-9, "flow")
+    assert schedule_gain(pure, here, target) == pytest.approx(schedule_gain(near, here, target), rel=1e-6)
+    redone = hindsight_gain(pure, here, guided=False)
+    assert redone == pytest.approx(hindsight_gain(near, here, guided=False), rel=1e-6)
 
 
 def test_data_of_unit_variance_are_solved_almost_exactly() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import Gaussian
+from problems import Gaussian, noise
 from scipy.integrate import quad
 from torch import Tensor
 
@@ -16,10 +16,6 @@ from lml_sampler.schedule_gain import bend_gain, mean_hindsight, schedule_gain
 from lml_sampler.shrinkage import shrinkage
 
 FROM_PURE_NOISE = torch.tensor([1.0, 0.9, 0.75, 0.55, 0.3, 0.1, 0.002], dtype=torch.float64)
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def sine(sigma: float) -> float:
@@ -37,7 +33,7 @@ def test_below_the_smallest_level_the_prediction_stays_what_it_is(sigmas: tuple[
     earlier, before, here, end = sigmas
     rest = noise_ratio(levels[3], levels[2])
     last = sine(before) - sine(here)
-    coefficients = schedule_gain(*levels[1:], guided=True, rest=rest)
+    coefficients = schedule_gain(*levels[1:], rest=rest)
     assert coefficients.gain == pytest.approx(to_zero(lambda s: (sine(here) - sine(s)) / last, here, end), abs=1e-12)
 
     def term(sigma: float) -> float:
@@ -98,7 +94,7 @@ def test_the_mean_is_redone_as_gaussian_data_of_its_width(sigma: float, position
     before = 1e5
     turn = quad(lambda tan: path(before) - path(tan), tangent, before, limit=500, points=[width, 10 * width])[0]
     integral = turn / (path(before) - path(tangent))
-    found = mean_hindsight(here, positions)
+    found = mean_hindsight(level_of(1.0, "flow"), here, positions)
     assert found.hindsight == pytest.approx(integral * here.alpha, rel=1e-3)
     assert found.share == pytest.approx(1 / (1 + integral * tangent / (tangent**2 + width**2)), rel=1e-3)
 
@@ -129,13 +125,13 @@ class Scene:
 def test_from_pure_noise_the_colour_of_a_picture_is_found(steps: int) -> None:
     start = noise(64, 3, 16, 16)
 
-    def run(steps: int, model: Any, start: Tensor) -> Tensor:
+    def run(model: Any, start: Tensor) -> Tensor:
         sigmas = torch.linspace(1.0, 0.002, steps + 1, dtype=torch.float64)
         return sample_lml(model, start, sigmas, disable=True, parametrization="flow").view(64, 3, 256).mean(2)
 
     exact = Scene.colour * start.mean((2, 3)) * 16
-    with_positions = (run(steps, Scene().denoise, start) - exact).norm()
-    without = (run(steps, Scene().flat, start.flatten(1)) - exact).norm()
+    with_positions = (run(Scene().denoise, start) - exact).norm()
+    without = (run(Scene().flat, start.flatten(1)) - exact).norm()
     assert with_positions < 0.5 * without
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import mixture
+from problems import mixture, noise
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -15,10 +15,6 @@ from lml_sampler import LMLSettings, sample_lml
 GOLDEN = Path(__file__).parent / "golden"
 MIXTURE = mixture()
 SIGMAS = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.0], dtype=torch.float64)
-
-
-def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
 def run(x: Tensor, sigmas: Tensor = SIGMAS, model: Any = MIXTURE.denoise, **options: Any) -> Tensor:
@@ -80,7 +76,7 @@ def test_golden_trajectory(case: dict[str, Any], dtype: torch.dtype, tolerance: 
 @pytest.mark.parametrize("target", ["score", "increment"])
 @pytest.mark.parametrize("mode", ["adaptive", "relative", "absolute"])
 def test_kappa_zero_and_an_empty_window_are_the_plain_scheme_bit_for_bit(scheme: str, target: str, mode: str) -> None:
-    x = noise(4, 8, dtype=torch.float32) * 8
+    x = noise(4, 8).to(torch.float32) * 8
     options = {"scheme": scheme, "order": 1 if scheme == "ddim" else 3, "damping_mode": mode}
     plain = run(x, SIGMAS.float(), model=mixture32, kappa=0.0, **options)
     assert torch.equal(run(x, SIGMAS.float(), model=mixture32, kappa=0.0, target=target, **options), plain)
@@ -122,14 +118,14 @@ def test_a_strength_curve_may_go_beyond_what_products_can_tell() -> None:
 )
 @pytest.mark.parametrize("strength", [5e-324, 3.4e-50, 1e-38, 1e-30])
 def test_hardly_any_strength_is_none(scheme: str, mode: str, strength: float) -> None:
-    x, sigmas = noise(4, 8, dtype=torch.float32) * 8, SIGMAS.float()
+    x, sigmas = noise(4, 8).to(torch.float32) * 8, SIGMAS.float()
     options = {"model": mixture32, "scheme": scheme, "damping_mode": mode}
     plain = run(x, sigmas, strength=0.0, **options)
     torch.testing.assert_close(run(x, sigmas, strength=strength, **options), plain, rtol=1e-5, atol=1e-5)
 
 
 def test_strength_divides_lambda() -> None:
-    x = noise(4, 8, dtype=torch.float32) * 8
+    x = noise(4, 8).to(torch.float32) * 8
     strong = run(x, SIGMAS.float(), model=mixture32, strength=2.0)
     assert torch.equal(strong, run(x, SIGMAS.float(), model=mixture32, damping=0.5))
 
@@ -171,7 +167,7 @@ def test_a_batch_equals_its_singles() -> None:
 @pytest.mark.parametrize("shape", [(2, 8), (2, 4, 6), (2, 4, 6, 6), (2, 4, 3, 6, 6), (2, 1, 480)])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_any_rank_and_dtype(shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    x = noise(*shape, dtype=dtype) * 8
+    x = noise(*shape).to(dtype) * 8
     result = run(x, SIGMAS.to(dtype), model=lambda x, sigma: x / (1 + sigma.view(-1, *[1] * (x.ndim - 1)) ** 2))
     assert result.shape == x.shape and result.dtype == dtype and result.isfinite().all()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import mixture
+from problems import mixture, noise
 from torch import Tensor
 
 from lml_sampler import LMLSettings, correct, sample_lml, wrap_sampler
@@ -25,10 +25,6 @@ GAINS = [
 WARNINGS = ("ignore:To copy construct from a tensor", "ignore:Should have tb<=t1", "ignore:__array_wrap__")
 """Of ComfyUI's own samplers: dpm_fast, the SDE samplers, ipndm_v and deis."""
 RELATIVE = LMLSettings(damping_mode="relative", kappa=0.3)
-
-
-def noise(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 def euler(model: Any, x: Tensor, sigmas: Tensor, extra_args: Any = None, **_: Any) -> Tensor:
