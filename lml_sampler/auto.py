@@ -9,14 +9,16 @@ At each model call the noise prediction is compared with the one that was expect
                     a share of what that missed on the step before is added. Its length goes on as `shrinkage` says.
 
 Both are damped as Levenberg-Marquardt damps where the local model fails: by the square of the surprise and of what a
-line may miss where the path turns, relative to the prediction, and of its growth; foresight ends where it turns back.
+line may miss where the path turns, relative to the prediction, and of its growth. Where the line through the turn
+before has foreseen the turn, less is to be missed; where the path turns back, foresight ends.
 
 With classifier-free guidance a sharp turn means that guidance is about to end: it pulls until it is clear what the
 picture shows and then collapses, in a fraction of a long step. Where the prediction without guidance is known, the
 damping therefore fades guidance out by as much as it takes from the turn.
 
-A flow model starts from pure noise, which tells nothing of the mean of the picture. What its second call surprises with
-there is redone apart from the rest: means spread more widely than details.
+A flow model starts from pure noise, which tells nothing of the picture. What its second call surprises with in the mean
+is redone apart from the rest: means spread more widely than details. Without guidance the turn there is not damped: it
+is the picture that appears.
 """
 
 from typing import NamedTuple
@@ -28,7 +30,7 @@ from .correction import inner, nonzero
 from .damping import relative_damping
 from .first_order import plain_step
 from .parametrization import Level, from_denoised
-from .schedule_gain import ScheduleGain, bend_gain, hindsight_gain, mean_hindsight, schedule_gain
+from .schedule_gain import BendGain, ScheduleGain, bend_gain, hindsight_gain, mean_hindsight, mean_width, schedule_gain
 from .settings import LMLSettings
 from .shrinkage import decline, shrinkage
 from .step import Step
@@ -124,12 +126,14 @@ def _redo(state: Tensor, noise: Tensor, memory: AutoMemory, step: Step, settings
         step.recorder.trust(trusted, energy)
     if step.weight is not None:
         surprise = surprise * step.weight
-    hindsight, share = hindsight_gain(memory.level, step.here, guided=step.cond_denoised is not None)
+    positions = surprise[0, 0].numel()
+    wider = mean_width(positions) if step.cond_denoised is None else 0.0
+    hindsight, share = hindsight_gain(memory.level, step.here, wider)
     state = torch.addcmul(state, trusted, surprise, value=-hindsight * share)
     noise = torch.addcmul(noise, trusted, surprise, value=share - 1)
     if memory.level.alpha == 0 and surprise.ndim > 2:
         common = _common(surprise, step.weight) * trusted
-        mean = mean_hindsight(memory.level, step.here, surprise[0, 0].numel())
+        mean = mean_hindsight(memory.level, step.here, positions)
         state = torch.add(state, common, alpha=hindsight * share - mean.hindsight * mean.share)
         noise = torch.add(noise, common, alpha=mean.share - share)
     return state, noise
@@ -150,7 +154,11 @@ def _foresee(
 ) -> tuple[Tensor, AutoMemory]:
     """By how much the noise prediction will differ from `noise` on average over the next step; and what to remember."""
     weight, gain = step.weight, min(coefficients.gain, MOST_GAIN)
-    seen = _measure(noise, memory, gain, step, settings)
+    bend = BendGain(0.0, 0.0)
+    if memory.turn is not None:
+        bend = bend_gain(memory.turn.before, memory.level, step.here, step.end, step.rest)
+    bend = bend._replace(bend=min(bend.bend, MOST_GAIN))
+    seen = _measure(noise, memory, gain, bend.bend, step, settings)
     most, outlook = _most(settings), coefficients.outlook
     sure = min(most, 1.0)  # what is known is not exaggerated
     kept = shrinkage(seen.energy, memory.energy, memory.level, step.here, step.end, step.rest)
@@ -167,8 +175,7 @@ def _foresee(
     expected = foreseen
     if memory.turn is not None and not settings.stochastic:
         missed = _missed(noise, memory.turn, seen, step, settings)
-        bend = bend_gain(memory.turn.before, memory.level, step.here, step.end, step.rest)
-        mean.add_(missed, alpha=min(bend.bend, MOST_GAIN))
+        mean.add_(missed, alpha=bend.bend)
         expected = torch.add(foreseen, missed, alpha=bend.outlook)
     if weight is not None:
         mean.mul_(weight)
@@ -187,7 +194,9 @@ def _missed(noise: Tensor, turn: Turn, seen: Measured, step: Step, settings: LML
     return missed.mul_(trusted.mul_(_most(settings) * share))
 
 
-def _measure(noise: Tensor, memory: AutoMemory, gain: float, step: Step, settings: LMLSettings) -> Measured:
+def _measure(
+    noise: Tensor, memory: AutoMemory, gain: float, bend: float, step: Step, settings: LMLSettings
+) -> Measured:
     """How the noise prediction changed, and how far a step that extrapolates it by `gain` may be trusted."""
     energy = nonzero(inner(noise, noise, step.weight))
     change = noise - memory.noise
@@ -200,24 +209,37 @@ def _measure(noise: Tensor, memory: AutoMemory, gain: float, step: Step, setting
     least = nonzero(torch.minimum(energy, memory.energy))
     # What a line misses grows as the next term does: as gain (1 + gain).
     reach = (gain * (1 + gain)) ** 2
-    trusted = _trusted(settings, least, deviation, reach) * _agreement(change, length, memory.turn, step.weight)
+    if memory.turn is not None:
+        doubt, agreement = _compare(change, length, memory.turn, memory.level, reach, bend, step)
+        trusted = _trusted(settings, least, deviation.mul_(doubt)).mul_(agreement)
+    else:
+        if memory.level.alpha == 0 and step.cond_denoised is None:
+            reach = 0.0  # the picture appears, the path does not bend
+        trusted = _trusted(settings, least, deviation.mul_(reach))
     return Measured(energy, least, change, length, along, trusted)
 
 
-def _trusted(settings: LMLSettings, energy: Tensor, deviation: Tensor, scale: float = 1.0) -> Tensor:
-    """The share that the damping leaves of a change, `[B, 1, ...]`: 1 / (1 + scale c deviation / energy)."""
+def _compare(
+    change: Tensor, length: Tensor, turn: Turn, before: Level, reach: float, bend: float, step: Step
+) -> tuple[Tensor, Tensor]:
+    """What the turn before says of this one, both `[B, 1, ...]`.
+
+    By how much a line may miss, in units of the turn, squared: `reach`, or less where the line through the turn before
+    has foreseen this one. And 1 where the path turns on as it turned, falling to 0 as it turns back.
+    """
+    product, energy = inner(change, turn.change, step.weight), nonzero(turn.energy)
+    outlook = schedule_gain(turn.before, before, step.here).outlook
+    missed = (length - product * (2 * outlook)).add_(energy, alpha=outlook**2).clamp_min_(0)
+    doubt = missed.mul_(bend**2).div_(energy).clamp_max_(reach)
+    return doubt, (product * nonzero(length * energy).rsqrt_()).clamp_(-1, 0).add_(1)
+
+
+def _trusted(settings: LMLSettings, energy: Tensor, deviation: Tensor) -> Tensor:
+    """The share that the damping leaves of a change, `[B, 1, ...]`: 1 / (1 + c deviation / energy)."""
     damping, sensitivity = relative_damping(settings)
-    return energy / torch.add(energy, deviation, alpha=scale * sensitivity / damping)
+    return energy / torch.add(energy, deviation, alpha=sensitivity / damping)
 
 
 def _most(settings: LMLSettings) -> float:
     """kappa / lambda: the share of what the schedule asks for that is taken where nothing is damped."""
     return settings.kappa * settings.strength / settings.damping
-
-
-def _agreement(change: Tensor, length: Tensor, turn: Turn | None, weight: Tensor | None) -> Tensor | float:
-    """1 where the path turns on as it turned, falling to 0 as it turns back: 1 + min(cosine, 0)."""
-    if turn is None:
-        return 1.0
-    lengths = nonzero(length * turn.energy)
-    return (inner(change, turn.change, weight) * lengths.rsqrt_()).clamp_(-1, 0).add_(1)

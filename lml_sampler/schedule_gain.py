@@ -12,7 +12,8 @@ tan(phi)), p, s and t being the angles before, here and next:
 
 The share asks how strongly eps answers to x, which is d eps / d x = tan / (tan^2 + w^2) for structure of width w. What
 surprises without guidance is structure that the noise has just uncovered, so it is taken to be wider than the noise,
-w^2 = 1 + tan^2: a scene is decided by coherent changes of many elements. Guidance answers more strongly: w = 1.
+w^2 = 1 + tan^2: a scene is decided by coherent changes of many elements. But it is not wider than the mean of the
+picture, so tan counts up to that. Guidance answers more strongly: w = 1.
 
 The mean over the n positions of a picture spreads more widely than its details: as one coordinate it would have a
 width w of sqrt(n) if all positions were one, and is taken to have a third of that. Pure noise tells nothing of it, so
@@ -78,19 +79,27 @@ def schedule_gain(before: Level, here: Level, target: Level, rest: float = 0.0) 
     return ScheduleGain(mean + rest * (outlook - mean), outlook)
 
 
-def hindsight_gain(before: Level, here: Level, guided: bool) -> Hindsight:
-    """How the step from `before` to `here` is redone; `here.alpha` > 0."""
+def hindsight_gain(before: Level, here: Level, wider: float = 0.0) -> Hindsight:
+    """How the step from `before` to `here` is redone; `here.alpha` > 0.
+
+    `wider`: the square root of what w^2 exceeds 1 by, in front of more noise than that.
+    """
     p, s = angle(before), angle(here)
     sine, tilt = math.sin(s), math.sin((p - s) / 2) / math.cos((p + s) / 2)
-    share = 1 / (1 + sine * tilt / (1 if guided else 1 + sine**2))
+    share = 1 / (1 + sine * tilt / (1 + min(sine, wider * math.cos(s)) ** 2))
     return Hindsight(math.hypot(here.sigma, here.alpha) * tilt, share)
 
 
+def mean_width(positions: int) -> float:
+    """The width of the mean over so many positions, never narrower than its details."""
+    return max(1.0, MEAN_SPREAD * math.sqrt(positions))
+
+
 def mean_hindsight(before: Level, here: Level, positions: int) -> Hindsight:
-    """The same for the mean over so many positions, never narrower than its details."""
-    width = max(1.0, MEAN_SPREAD * math.sqrt(positions))
+    """The same for the mean over so many positions."""
+    width = mean_width(positions)
     # In units of its width the mean is data of unit variance, whose answer is that of w = 1.
-    return hindsight_gain(*(Level(level.sigma, width * level.alpha) for level in (before, here)), guided=True)
+    return hindsight_gain(Level(before.sigma, width * before.alpha), Level(here.sigma, width * here.alpha))
 
 
 def bend_gain(earlier: Level, before: Level, here: Level, target: Level, rest: float = 0.0) -> BendGain:

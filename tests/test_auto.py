@@ -12,8 +12,9 @@ from scipy.integrate import quad
 from torch import Tensor
 
 from lml_sampler import LMLSettings, sample_lml
+from lml_sampler.diagnostics import Recorder
 from lml_sampler.parametrization import level_of
-from lml_sampler.schedule_gain import bend_gain, hindsight_gain, schedule_gain
+from lml_sampler.schedule_gain import bend_gain, hindsight_gain, mean_width, schedule_gain
 from lml_sampler.shrinkage import shrinkage
 
 SIGMAS = torch.tensor([14.6, 5.0, 2.3, 1.2, 0.6, 0.2, 0.03], dtype=torch.float64)
@@ -39,10 +40,10 @@ def test_the_coefficients_are_the_integrals_they_stand_for(
     assert coefficients.gain == pytest.approx((sine(here) - mean) / change)
     assert coefficients.outlook == pytest.approx((sine(here) - sine(target)) / change)
     integral = quad(lambda sigma: (sine(before) - sine(sigma)) / change, here, before)[0]
-    assert hindsight_gain(*levels[:2], guided=True).hindsight == pytest.approx(integral * scale)
-    for guided, width_squared in ((True, 1), (False, 1 + here**2)):
-        answer = here / (here**2 + width_squared)  # d eps / d x
-        share = hindsight_gain(*levels[:2], guided=guided).share
+    assert hindsight_gain(*levels[:2]).hindsight == pytest.approx(integral * scale)
+    for wider in (0.0, 1.0, 2.7, 100.0):
+        answer = here / (here**2 + 1 + min(here, wider) ** 2)  # d eps / d x
+        share = hindsight_gain(*levels[:2], wider).share
         assert share == pytest.approx(1 / (1 + integral * answer))
 
 
@@ -106,8 +107,15 @@ def test_pure_noise_is_the_limit_of_much_noise() -> None:
     here, target = level_of(0.9, "flow"), level_of(0.7, "flow")
     pure, near = level_of(1.0, "flow"), level_of(1 - 1e-9, "flow")
     assert schedule_gain(pure, here, target) == pytest.approx(schedule_gain(near, here, target), rel=1e-6)
-    redone = hindsight_gain(pure, here, guided=False)
-    assert redone == pytest.approx(hindsight_gain(near, here, guided=False), rel=1e-6)
+    assert hindsight_gain(pure, here, 3.0) == pytest.approx(hindsight_gain(near, here, 3.0), rel=1e-6)
+
+
+def test_a_short_step_from_pure_noise_is_redone_by_half() -> None:
+    """In front of so much noise no model answers to x: what its picture changed by counts half, as in a trapezoid."""
+    before, here = level_of(1.0, "flow"), level_of(1 - 1e-4, "flow")
+    redone = hindsight_gain(before, here, mean_width(64))
+    # What the picture changes by is sigma / alpha of what the noise prediction does.
+    assert redone.hindsight * redone.share * here.alpha / here.sigma == pytest.approx(here.alpha / 2, rel=1e-3)
 
 
 def test_data_of_unit_variance_are_solved_almost_exactly() -> None:
@@ -176,6 +184,37 @@ def test_a_path_that_turns_is_followed_carefully() -> None:
     answers = iter(noise(6, 4, 512, seed=3))
     bold = sample_lml(model, x, SIGMAS, disable=True, settings=LMLSettings(damping_mode="relative"))
     assert (careful - plain).norm() < 0.2 * (bold - plain).norm()
+
+
+def last_damping(answers: list[Tensor], sigmas: Tensor, parametrization: str = "ve") -> float:
+    """How strongly the last step is damped if the model predicts this noise, one after the other; 1 is not at all."""
+    left, recorder = iter(answers), Recorder()
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        level = level_of(float(sigma[0]), parametrization)
+        return (x - level.sigma * next(left)) / (level.alpha or 1)  # at pure noise x shows nothing of the picture
+
+    x = answers[0] * sigmas[0]
+    sample_lml(model, x, sigmas, disable=True, parametrization=parametrization, recorder=recorder)
+    damping = recorder.read()[-1].damping
+    assert damping is not None
+    return max(damping)
+
+
+def test_a_turn_that_was_foreseen_is_followed() -> None:
+    """The same predictions up to the last one, whose turn is as sharp, but goes on in one case only."""
+    base, on, off = noise(3, 2, 4096, seed=7).unbind()
+    path = [base + 0.12 * k * on for k in range(5)]
+    smooth, sharp = (last_damping([*path[:4], path[3] + 0.12 * turn], SIGMAS[:6]) for turn in (on, off))
+    assert sharp - 1 > 2 * (smooth - 1)
+
+
+def test_without_guidance_the_picture_may_appear_from_pure_noise() -> None:
+    """The turn of the first step is not damped there; it is where the first step started from less than pure noise."""
+    base, on = noise(2, 2, 4096, seed=7).unbind()
+    sigmas = torch.tensor([1.0, 0.9, 0.8], dtype=torch.float64)
+    assert last_damping([base, base + 0.3 * on], sigmas, "flow") == pytest.approx(1)
+    assert last_damping([base, base + 0.3 * on], sigmas - 0.1, "flow") > 1.1
 
 
 class Guided:
