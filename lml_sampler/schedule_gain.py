@@ -82,7 +82,7 @@ def schedule_gain(before: Level, here: Level, target: Level, rest: float = 0.0) 
 def hindsight_gain(before: Level, here: Level, wider: float = 0.0) -> Hindsight:
     """How the step from `before` to `here` is redone; `here.alpha` > 0.
 
-    `wider`: the square root of what w^2 exceeds 1 by, in front of more noise than that.
+    What surprises is taken to have the width w^2 = 1 + min(tan, wider)^2.
     """
     p, s = angle(before), angle(here)
     sine, tilt = math.sin(s), math.sin((p - s) / 2) / math.cos((p + s) / 2)
