@@ -157,8 +157,8 @@ def _foresee(
     bend = BendGain(0.0, 0.0)
     if memory.turn is not None:
         bend = bend_gain(memory.turn.before, memory.level, step.here, step.end, step.rest)
-    bend = bend._replace(bend=min(bend.bend, MOST_GAIN))
-    seen = _measure(noise, memory, gain, bend.bend, step, settings)
+    bend_most = min(bend.bend, MOST_GAIN)
+    seen = _measure(noise, memory, gain, bend_most, step, settings)
     most, outlook = _most(settings), coefficients.outlook
     sure = min(most, 1.0)  # what is known is not exaggerated
     kept = shrinkage(seen.energy, memory.energy, memory.level, step.here, step.end, step.rest)
@@ -175,7 +175,7 @@ def _foresee(
     expected = foreseen
     if memory.turn is not None and not settings.stochastic:
         missed = _missed(noise, memory.turn, seen, step, settings)
-        mean.add_(missed, alpha=bend.bend)
+        mean.add_(missed, alpha=bend_most)
         expected = torch.add(foreseen, missed, alpha=bend.outlook)
     if weight is not None:
         mean.mul_(weight)
@@ -207,28 +207,26 @@ def _measure(
     growth = (energy.sqrt() - memory.energy.sqrt()).clamp_min_(0).square_()
     deviation = torch.addcmul(length, product, along, value=-1).clamp_min_(0).add_(growth)
     least = nonzero(torch.minimum(energy, memory.energy))
-    # What a line misses grows as the next term does: as gain (1 + gain).
-    reach = (gain * (1 + gain)) ** 2
-    if memory.turn is not None:
-        doubt, agreement = _compare(change, length, memory.turn, memory.level, reach, bend, step)
-        trusted = _trusted(settings, least, deviation.mul_(doubt)).mul_(agreement)
-    else:
-        if memory.level.alpha == 0 and step.cond_denoised is None:
-            reach = 0.0  # the picture appears, the path does not bend
-        trusted = _trusted(settings, least, deviation.mul_(reach))
+    doubt, agreement = _doubt(change, length, memory, gain, bend, step)
+    trusted = _trusted(settings, least, deviation.mul_(doubt)).mul_(agreement)
     return Measured(energy, least, change, length, along, trusted)
 
 
-def _compare(
-    change: Tensor, length: Tensor, turn: Turn, before: Level, reach: float, bend: float, step: Step
-) -> tuple[Tensor, Tensor]:
-    """What the turn before says of this one, both `[B, 1, ...]`.
+def _doubt(
+    change: Tensor, length: Tensor, memory: AutoMemory, gain: float, bend: float, step: Step
+) -> tuple[Tensor | float, Tensor | float]:
+    """By how much a line may miss, squared, in units of the turn; and how far the path turns on as it turned.
 
-    By how much a line may miss, in units of the turn, squared: `reach`, or less where the line through the turn before
-    has foreseen this one. And 1 where the path turns on as it turned, falling to 0 as it turns back.
+    Where the line through the turn before has foreseen this one, less may be missed. The second is 1, falling to 0 as
+    the path turns back: 1 + min(cosine, 0). Tensors are `[B, 1, ...]`.
     """
+    reach = (gain * (1 + gain)) ** 2  # what a line misses grows as the next term does
+    turn = memory.turn
+    if turn is None:
+        appears = memory.level.alpha == 0 and step.cond_denoised is None  # the picture, and the path does not bend
+        return 0.0 if appears else reach, 1.0
     product, energy = inner(change, turn.change, step.weight), nonzero(turn.energy)
-    outlook = schedule_gain(turn.before, before, step.here).outlook
+    outlook = schedule_gain(turn.before, memory.level, step.here).outlook
     missed = (length - product * (2 * outlook)).add_(energy, alpha=outlook**2).clamp_min_(0)
     doubt = missed.mul_(bend**2).div_(energy).clamp_max_(reach)
     return doubt, (product * nonzero(length * energy).rsqrt_()).clamp_(-1, 0).add_(1)
