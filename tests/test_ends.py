@@ -7,46 +7,11 @@ from typing import Any
 import pytest
 import torch
 from problems import Gaussian, noise
-from scipy.integrate import quad
 from torch import Tensor
 
 from lml_sampler import sample_lml
-from lml_sampler.parametrization import level_of, noise_ratio
-from lml_sampler.schedule_gain import bend_gain, mean_hindsight, schedule_gain
-from lml_sampler.shrinkage import shrinkage
 
 FROM_PURE_NOISE = torch.tensor([1.0, 0.9, 0.75, 0.55, 0.3, 0.1, 0.002], dtype=torch.float64)
-
-
-def sine(sigma: float) -> float:
-    return sigma / math.hypot(sigma, 1)
-
-
-def to_zero(function: Any, here: float, end: float) -> float:
-    """The mean of a function over a step from `here` to 0, on which it stays below `end` what it is there."""
-    return (quad(function, end, here)[0] + end * function(end)) / here
-
-
-@pytest.mark.parametrize("sigmas", [(2.0, 1.0, 0.5, 0.1), (0.3, 0.2, 0.1, 0.03), (0.3, 0.2, 0.03, 0.03)])
-def test_below_the_smallest_level_the_prediction_stays_what_it_is(sigmas: tuple[float, ...]) -> None:
-    levels = [level_of(s, "ve") for s in sigmas]
-    earlier, before, here, end = sigmas
-    rest = noise_ratio(levels[3], levels[2])
-    last = sine(before) - sine(here)
-    coefficients = schedule_gain(*levels[1:], rest=rest)
-    assert coefficients.gain == pytest.approx(to_zero(lambda s: (sine(here) - sine(s)) / last, here, end), abs=1e-12)
-
-    def term(sigma: float) -> float:
-        return (sine(here) - sine(sigma)) * (sine(before) - sine(sigma)) / (last * (sine(earlier) - sine(here)))
-
-    assert bend_gain(*levels, rest=rest).bend == pytest.approx(to_zero(term, here, end), abs=1e-12)
-
-    def length(sigma: float) -> float:
-        return sigma / math.hypot(sigma, 0.05)
-
-    energy, energy_before = (torch.full([2, 1], length(s) ** 2, dtype=torch.float64) for s in (here, before))
-    mean = shrinkage(energy, energy_before, *levels[1:], rest=rest).mean
-    torch.testing.assert_close(mean, torch.full_like(mean, to_zero(length, here, end) / length(here)))
 
 
 @pytest.mark.parametrize("parametrization", ["ve", "flow"])
@@ -80,23 +45,6 @@ def test_a_smallest_level_that_is_none_is_named(sigma_min: float, parametrizatio
         sample_lml(
             model, torch.zeros(1, 4), torch.tensor([0.5, 0.0]), parametrization=parametrization, sigma_min=sigma_min
         )
-
-
-@pytest.mark.parametrize(("sigma", "positions"), [(0.9, 1024), (0.5, 64), (0.5, 4)])
-def test_the_mean_is_redone_as_gaussian_data_of_its_width(sigma: float, positions: int) -> None:
-    """The limit of much noise of what `schedule_gain` does for unit width; never narrower than that."""
-    here, tangent = level_of(sigma, "flow"), sigma / (1 - sigma)
-    width = max(1.0, math.sqrt(positions) / 3)
-
-    def path(tan: float) -> float:
-        return tan / math.hypot(tan, width)
-
-    before = 1e5
-    turn = quad(lambda tan: path(before) - path(tan), tangent, before, limit=500, points=[width, 10 * width])[0]
-    integral = turn / (path(before) - path(tangent))
-    found = mean_hindsight(level_of(1.0, "flow"), here, positions)
-    assert found.hindsight == pytest.approx(integral * here.alpha, rel=1e-3)
-    assert found.share == pytest.approx(1 / (1 + integral * tangent / (tangent**2 + width**2)), rel=1e-3)
 
 
 class Scene:
