@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process unless told otherwise: more threads than free cores make a step several times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup test test-full test-workflows test-hosts lint node-definitions demo demo-model bench-arithmetic bench-step-cost bench-quality bench-rank bench-sde
+.PHONY: setup test test-full test-workflows test-hosts lint node-definitions demo demo-model bench-arithmetic bench-step-cost bench-quality bench-rank bench-sde zoo zoo-distill zoo-sheets
 
 setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
@@ -56,3 +56,15 @@ bench-quality: setup
 # What the paper proposes beyond rank one: a Hessian of the last predictions, preconditioned noise (15 minutes each).
 bench-rank bench-sde: bench-%: setup
 	$(BIN)/python benchmarks/bench_beyond.py $*
+
+# Train the networks that samplers are measured on (about an hour on one core; ARGS="NAME ..." for some of them), then
+# their students of few steps and pairs of experts (half an hour), and draw samples of what is there.
+zoo zoo-distill zoo-sheets: export PYTHONPATH = benchmarks
+zoo: setup
+	$(BIN)/python -m zoo.train $(ARGS)
+
+zoo-distill: setup
+	$(BIN)/python -m zoo.distill $(ARGS)
+
+zoo-sheets: setup
+	$(BIN)/python -m zoo.reference $(ARGS)

@@ -1,0 +1,176 @@
+"""A network as a sampler sees it: a denoiser on a VE or a flow path, with guidance and counted calls."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One network: its layers, its data and its path.
+
+    Attributes:
+        network: makes the module from `shape` and `classes`.
+        target: what the module predicts.
+        shape: of one sample.
+        width: root mean square of the data about zero.
+        sigma_data: width that the module's scales assume; None: `width`.
+        sigma_min, sigma_max: range of VE levels that it is trained on.
+        shifts: of the schedules that suit a flow network; the first is its own.
+        classes: number of labels; 0: trained without labels.
+        cfgs: guidance scales to measure.
+        steps: of training.
+    """
+
+    half: Literal["choose", "report"]
+    network: Callable[..., nn.Module]
+    data: str
+    target: Literal["eps", "v", "x0", "flow"]
+    shape: tuple[int, ...]
+    width: float
+    sigma_max: float = 1.0
+    sigma_min: float = 0.0
+    sigma_data: float | None = None
+    shifts: tuple[float, ...] = ()
+    classes: int = 0
+    cfgs: tuple[float, ...] = (1.0,)
+    steps: int = 3000
+    batch: int = 32
+
+
+def scales(target: str, sigma: Tensor, sigma_data: float) -> tuple[Tensor, Tensor, Tensor]:
+    """`c_in, c_skip, c_out` of denoised = c_skip x + c_out network(c_in x) (arXiv 2206.00364, equation 7).
+
+    With s = sigma and d = sigma_data: eps is (x - x0) / s, v is (d^2 x - (s^2 + d^2) x0) / (s d sqrt(s^2 + d^2)), x0 is
+    x0 / d, and a flow predicts n - x0 on x = (1 - s) x0 + s n.
+    """
+    one, zero = torch.ones_like(sigma), torch.zeros_like(sigma)
+    if target == "flow":
+        return one, one, -sigma
+    norm = (sigma**2 + sigma_data**2).sqrt()
+    skip, out = {
+        "eps": (one, -sigma),
+        "v": (sigma_data**2 / norm**2, -sigma * sigma_data / norm),
+        "x0": (zero, sigma_data * one),
+    }[target]
+    return 1 / norm, skip, out
+
+
+@dataclass
+class Problem:
+    """A network as a denoiser; see `Spec` for what is not listed.
+
+    Attributes:
+        parametrization: "ve": x = x0 + sigma n; "flow": x = (1 - sigma) x0 + sigma n.
+        module: the network.
+        facts: what is known of its training.
+    """
+
+    name: str
+    spec: Spec
+    module: nn.Module
+    facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def parametrization(self) -> Literal["ve", "flow"]:
+        return "flow" if self.spec.target == "flow" else "ve"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.spec.shape
+
+    @property
+    def classes(self) -> int:
+        return self.spec.classes
+
+    @property
+    def half(self) -> str:
+        return self.spec.half
+
+    @property
+    def cfgs(self) -> tuple[float, ...]:
+        return self.spec.cfgs
+
+    @property
+    def shift(self) -> float:
+        """The schedule's shift of a flow network; 1 on a VE path."""
+        return self.spec.shifts[0] if self.spec.shifts else 1.0
+
+    @property
+    def sigma_max(self) -> float:
+        return self.spec.sigma_max
+
+    @property
+    def sigma_min(self) -> float:
+        """The lowest level above 0; that of a flow network as ComfyUI has it: the first of 1,000 shifted levels."""
+        return self.spec.sigma_min or self.shift / (999 + self.shift)
+
+    @property
+    def sigma_data(self) -> float:
+        return self.spec.sigma_data or self.spec.width
+
+    def level(self, sigma: Tensor) -> Tensor:
+        """What the network is told of the noise: sigma of a flow, else its place in the range on a log scale."""
+        if self.parametrization == "flow":
+            return sigma
+        low, high = torch.tensor([self.sigma_min, self.sigma_max]).log()
+        return (sigma.clamp_min(self.sigma_min).log() - low) / (high - low)
+
+    def predict(self, x: Tensor, sigma: Tensor, label: Tensor) -> Tensor:
+        """The module's own answer for a state `[B, ...]` at levels `[B]`; label `classes`: none."""
+        c_in, _, _ = scales(self.spec.target, column(sigma, x), self.sigma_data)
+        return self.module(c_in * x, self.level(sigma), label)
+
+    @torch.no_grad()
+    def denoise(self, x: Tensor, sigma: Tensor | float, label: Tensor | None = None) -> Tensor:
+        """E[x0 | x] in float32, given back in x's dtype: sigma a number or `[B]`, label `[B]` or None for none."""
+        state, sigma = x.float(), torch.as_tensor(sigma, dtype=torch.float32).expand(len(x))
+        label = torch.full((len(x),), self.classes) if label is None else label
+        _, skip, out = scales(self.spec.target, column(sigma, state), self.sigma_data)
+        return (skip * state + out * self.predict(state, sigma, label)).to(x.dtype)
+
+    def model(self, cfg: float = 1.0, labels: Tensor | None = None) -> "Guided":
+        """What a sampler of k-diffusion calls, with guidance."""
+        return Guided(self, cfg, labels)
+
+    def labels(self, count: int) -> Tensor | None:
+        """Labels of `count` samples, every seventh class in turn so that few show many; None without classes."""
+        return 7 * torch.arange(count) % self.classes if self.classes else None
+
+    def start(self, count: int, seed: int = 17) -> Tensor:
+        """The noise that a run starts from, `[count, *shape]`: sigma_max n, or n on a flow path."""
+        noise = torch.randn((count, *self.shape), generator=torch.Generator().manual_seed(seed))
+        return self.sigma_max * noise
+
+
+class Guided:
+    """`model(x, sigma)` with classifier-free guidance: none + cfg (labelled - none).
+
+    Attributes:
+        calls: how often it was called; a guided pair counts once.
+        cond_denoised: the labelled half of the last answer.
+    """
+
+    def __init__(self, problem: Problem, cfg: float, labels: Tensor | None) -> None:
+        self.problem, self.cfg, self.labels = problem, cfg, labels
+        self.calls = 0
+        self.cond_denoised: Tensor | None = None
+
+    def __call__(self, x: Tensor, sigma: Tensor | float, **_: Any) -> Tensor:
+        self.calls += 1
+        sigma = torch.as_tensor(sigma, dtype=torch.float32).expand(len(x))
+        if self.labels is None or self.cfg == 1:
+            self.cond_denoised = self.problem.denoise(x, sigma, self.labels)
+            return self.cond_denoised
+        labels = torch.cat([self.labels, torch.full_like(self.labels, self.problem.classes)])
+        both = self.problem.denoise(torch.cat([x, x]), torch.cat([sigma, sigma]), labels)
+        self.cond_denoised, other = both.chunk(2)
+        return other + self.cfg * (self.cond_denoised - other)
+
+
+def column(values: Tensor, x: Tensor) -> Tensor:
+    """`[B]` as `[B, 1, ...]`, to be multiplied with x."""
+    return values.view(-1, *[1] * (x.ndim - 1))

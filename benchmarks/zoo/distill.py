@@ -1,0 +1,126 @@
+"""Make networks of few steps, and pairs of experts, from flow networks of the zoo: `make zoo-distill`.
+
+A student of n steps learns where its teacher's guided path leads in 1 / n of the schedule: the one of 8 steps from the
+network with guidance (arXiv 2210.03142), the one of 4 from two steps of the one of 8 (arXiv 2202.00512). Half of what
+it learns on are the levels of its own n steps with the scheduler "simple", the rest lies between them. Experts are
+copies of a network that go on learning above or below one level only, as a model of two parts does.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .denoiser import Problem, column
+from .problems import EXPERTS, STUDENTS, fresh, load, weights_file
+from .train import SEED, Loss, denoising, error, levels, make, noisy
+
+CFG = 3.0
+STEPS = {8: 1000, 4: 1200}
+"""Training steps of a student by its number of steps."""
+EXPERT_STEPS = 500
+RATE = 5e-4
+BOUNDARY = 0.875
+"""The level at which the expert for high noise hands over to the one for low noise."""
+LOWEST = 0.02
+"""Least share of the schedule that is left at a level learnt from."""
+
+Step = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""Moves states `[B, ...]` from one share of the schedule `[B]` to another, with labels `[B]`."""
+
+
+def shifted(share: Tensor, shift: float) -> Tensor:
+    """The level of a flow model at a share of the schedule, 1 at its start and 0 at its end."""
+    return shift * share / (1 + (shift - 1) * share)
+
+
+def euler(problem: Problem, cfg: float) -> Step:
+    """One plain step of a network."""
+
+    def step(x: Tensor, share: Tensor, end: Tensor, label: Tensor) -> Tensor:
+        sigma, below = shifted(share, problem.shift), shifted(end, problem.shift)
+        ratio = column(below / sigma, x)
+        return ratio * x + (1 - ratio) * problem.model(cfg, label)(x, sigma)
+
+    return step
+
+
+def midpoint(problem: Problem, cfg: float) -> Step:
+    """A step of second order."""
+    plain = euler(problem, cfg)
+
+    def step(x: Tensor, share: Tensor, end: Tensor, label: Tensor) -> Tensor:
+        sigma, below = shifted(share, problem.shift), shifted(end, problem.shift)
+        between = (sigma + below) / 2
+        back = between / (problem.shift - (problem.shift - 1) * between)
+        middle = plain(x, share, back, label)
+        velocity = (middle - problem.model(cfg, label)(middle, between)) / column(between, x)
+        return x + column(below - sigma, x) * velocity
+
+    return step
+
+
+def leading(student: Problem, teacher: Step, steps: int) -> Loss:
+    """The student's error against two steps of the teacher over 1 / steps of the schedule."""
+
+    def loss(clean: Tensor, label: Tensor, generator: torch.Generator) -> Tensor:
+        share = LOWEST + (1 - LOWEST) * torch.rand(len(clean), generator=generator)
+        own = torch.rand(len(clean), generator=generator) < 0.5
+        share = torch.where(own, (share * steps).ceil() / steps, share)
+        end = (share - 1 / steps).clamp_min(0)
+        sigma, below = shifted(share, student.shift), shifted(end, student.shift)
+        x = noisy(student, clean, sigma, torch.randn(clean.shape, generator=generator))
+        half = (share + end) / 2
+        reached = teacher(teacher(x, share, half, label), half, end, label)
+        ratio = column(below / sigma, x)
+        aim = (reached - ratio * x) / (1 - ratio)
+        return error(student, x, sigma, label, aim).mean()
+
+    return loss
+
+
+def student(name: str) -> None:
+    """Train a student, its own teacher before it."""
+    origin, steps = STUDENTS[name]
+    before = f"{origin}_{2 * steps}steps"
+    if before in STUDENTS and not weights_file(before).exists():
+        student(before)
+    source = load(before if before in STUDENTS else origin)
+    teacher = euler(source, 1.0) if before in STUDENTS else midpoint(source, CFG)
+    made = continued(name, source)
+    make(made, leading(made, teacher, steps), STEPS[steps], RATE)
+
+
+def expert(name: str) -> None:
+    """Go on training a network above or below the boundary."""
+    origin, part = EXPERTS[name]
+
+    def draw(problem: Problem, count: int, generator: torch.Generator) -> Tensor:
+        many = levels(problem, 32 * count, generator)
+        return many[(many >= BOUNDARY) == (part == "high")][:count]
+
+    made = continued(name, load(origin))
+    make(made, denoising(made, draw), EXPERT_STEPS, RATE)
+
+
+def continued(name: str, source: Problem) -> Problem:
+    """A network that starts as another."""
+    made = fresh(name)
+    made.module.load_state_dict(source.module.state_dict())
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = [*STUDENTS, *EXPERTS]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)} (default: all)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in options.names or names:
+        torch.manual_seed(SEED)
+        (student if name in STUDENTS else expert)(name)
+
+
+if __name__ == "__main__":
+    main()

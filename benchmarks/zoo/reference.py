@@ -1,0 +1,113 @@
+"""Converged solutions of the zoo's networks, and sheets of their samples: `make zoo-sheets`."""
+
+import argparse
+import hashlib
+import itertools
+
+import matplotlib as mpl
+import torch
+from torch import Tensor
+
+from .denoiser import Problem
+from .distill import shifted
+from .problems import STUDENTS, ZOO, folder, load, weights_file
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt  # after the choice of its backend
+
+STEPS = 100
+COUNT = 16
+
+
+def converged(problem: Problem, cfg: float = 1.0, count: int = COUNT, seed: int = 17) -> Tensor:
+    """Where the path leads from `problem.start(count, seed)`, `[count, *shape]` in float64; kept in a file.
+
+    The label of a sample is `problem.labels(count)`. It is the denoised sample at the lowest level, as samplers end.
+    """
+    weights = hashlib.sha256(weights_file(problem.name).read_bytes()).hexdigest()[:12]
+    file = folder() / "converged" / f"{problem.name}_{cfg:g}_{count}_{seed}_{weights}.pt"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(solve(problem, cfg, problem.start(count, seed), STEPS), file)
+    return torch.load(file)
+
+
+def solve(problem: Problem, cfg: float, x: Tensor, steps: int) -> Tensor:
+    """Runge-Kutta of order 4 (4 calls a step) from sigma_max to sigma_min, the state in float64.
+
+    The variable is the level of a flow and its logarithm on a VE path, where dx / d log sigma = x - denoised.
+    """
+    flow = problem.parametrization == "flow"
+    model, x = problem.model(cfg, problem.labels(len(x))), x.double()
+
+    def slope(state: Tensor, place: float) -> Tensor:
+        sigma = torch.tensor(place).double() if flow else torch.tensor(place).double().exp()
+        change = state - model(state, sigma)
+        return change / sigma if flow else change
+
+    places = grid(problem, steps)
+    for place, after in itertools.pairwise(places):
+        h = after - place
+        k1 = slope(x, place)
+        k2 = slope(x + h / 2 * k1, place + h / 2)
+        k3 = slope(x + h / 2 * k2, place + h / 2)
+        k4 = slope(x + h * k3, after)
+        x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    return model(x, problem.sigma_min)
+
+
+def grid(problem: Problem, steps: int) -> list[float]:
+    """The places of `solve`: closer together at both ends of a flow, evenly spread on a VE path's log scale."""
+    share = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    low, high = problem.sigma_min, problem.sigma_max
+    if problem.parametrization == "flow":
+        return (low + (high - low) * torch.cos(share * torch.pi / 2) ** 2).tolist()
+    low, high = torch.tensor([low, high], dtype=torch.float64).log().tolist()
+    return torch.linspace(high, low, steps + 1, dtype=torch.float64).tolist()
+
+
+def plain(problem: Problem, steps: int, count: int = COUNT, seed: int = 17) -> Tensor:
+    """Samples of a flow network without guidance by the plain scheme on even shares of its schedule."""
+    model, x = problem.model(1.0, problem.labels(count)), problem.start(count, seed)
+    for sigma, below in itertools.pairwise(shifted(torch.linspace(1, 0, steps + 1), problem.shift).tolist()):
+        x = below / sigma * x + (1 - below / sigma) * model(x, sigma)
+    return x
+
+
+def sheet(name: str, rows: dict[str, Tensor]) -> None:
+    """Draw rows of samples, `[COUNT, *shape]` each, into `sheets/NAME.png`."""
+    figure, axes = plt.subplots(len(rows), COUNT, figsize=(COUNT, 1.15 * len(rows)), squeeze=False)
+    for line, (label, samples) in zip(axes, rows.items(), strict=True):
+        low, high = samples.quantile(0.002), samples.quantile(0.998)
+        for axis, sample in zip(line, ((samples - low) / (high - low)).clamp(0, 1).float(), strict=True):
+            axis.set_axis_off()
+            if sample.ndim == 2:
+                axis.plot(sample[0], linewidth=0.6)
+            else:
+                axis.imshow(sample.permute(1, 2, 0).expand(-1, -1, 3))
+        line[0].set_title(label, fontsize=8, loc="left")
+    path = folder() / "sheets" / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80, bbox_inches="tight")
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = [name for name in [*ZOO, *STUDENTS] if weights_file(name).exists()]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)} (default: all)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in options.names or names:
+        problem = load(name)
+        if name in STUDENTS:
+            sheet(name, {f"{steps} plain steps": plain(problem, steps) for steps in (1, 2, 4, 8)})
+            continue
+        sheet(name, {f"CFG {cfg:g}": converged(problem, cfg) for cfg in problem.cfgs})
+        finer = solve(problem, problem.cfgs[-1], problem.start(4), 2 * STEPS)
+        moved = (finer - converged(problem, problem.cfgs[-1], 4)).pow(2).mean().sqrt() / problem.spec.width
+        print(f"{name}: half the step moves the converged samples by {moved:.1e} of the data's width", flush=True)
+
+
+if __name__ == "__main__":
+    main()
