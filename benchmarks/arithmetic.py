@@ -11,7 +11,7 @@ from comfy_host.install import ROOT
 from matplotlib.figure import Figure
 
 from lml_sampler import correct
-from lml_sampler.released import correct_released
+from lml_sampler.solvers.released import correct_released
 
 PAGE = ROOT / "nodes" / "web" / "docs" / "LMLSampler.md"
 PLOT = PAGE.with_suffix("") / "arithmetic.png"

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from lml_sampler import LMLSettings, correct, sample_lml
 from lml_sampler.correction import combine, inner, measure_products, small_rotation
-from lml_sampler.released import correct_released
+from lml_sampler.solvers.released import correct_released
 
 LATENTS = {
     "SD 1.5, 512²": (1, 4, 64, 64),

@@ -28,12 +28,11 @@ from torch import Tensor
 
 from .correction import inner, nonzero
 from .damping import relative_damping
-from .first_order import plain_step
 from .parametrization import Level, from_denoised
 from .schedule_gain import BendGain, ScheduleGain, bend_gain, hindsight_gain, mean_hindsight, mean_width, schedule_gain
 from .settings import LMLSettings
 from .shrinkage import decline, shrinkage
-from .step import Step
+from .step import Figures, Step, plain_step
 
 MOST_GAIN = 3.0
 """A step that is much longer than the one before it is not extrapolated further than this."""
@@ -89,41 +88,46 @@ class Measured(NamedTuple):
     """The share of the change that the damping leaves."""
 
 
-def advance_auto(
-    x: Tensor, denoised: Tensor, step: Step, memory: AutoMemory | None, settings: LMLSettings
-) -> tuple[Tensor, AutoMemory]:
-    """Take one step from the model's output, `[B, ...]`."""
-    here, target, weight = step.here, step.target, step.weight
-    wide = torch.promote_types(x.dtype, torch.float32)
-    state, output = x.to(wide), denoised.to(wide)
-    noise = from_denoised("noise", state, output, here)
-    if memory is None or not step.corrected:
-        if step.recorder is not None:
-            step.recorder.plain(noise, None if memory is None else memory.noise, weight)
-        state = plain_step(state, output, here, target)
-        return state.to(x.dtype), AutoMemory(noise, inner(noise, noise, weight), here, noise)
-    coefficients = schedule_gain(memory.level, here, step.end, step.rest)
-    if not settings.stochastic:  # fresh noise is no surprise that a better step would have spared
-        state, noise = _redo(state, noise, memory, step, settings)
-    bend, kept = _foresee(noise, output, memory, coefficients, step, settings)
-    if step.recorder is not None:
-        if coefficients.gain > MOST_GAIN:
-            step.recorder.note(f"the schedule asks for a gain of {coefficients.gain:.3g}; {MOST_GAIN:g} is the most")
-        if settings.stochastic:
-            step.recorder.note("no hindsight: the step before added noise")
-    ratio = target.alpha / here.alpha
-    span = target.sigma - here.sigma * ratio
-    state = torch.add(state if ratio == 1 else state * ratio, noise, alpha=span).add_(bend, alpha=span)
-    return state.to(x.dtype), kept
+class AutoSolver:
+    """The solver of the scheme `auto`."""
+
+    def init(self, x: Tensor) -> AutoMemory | None:
+        return None
+
+    def step(
+        self, x: Tensor, denoised: Tensor, step: Step, state: AutoMemory | None
+    ) -> tuple[Tensor, AutoMemory, Figures | None]:
+        here, target, weight, settings, memory = step.here, step.target, step.weight, step.settings, state
+        noise = from_denoised("noise", x, denoised, here)
+        if memory is None or not step.corrected:
+            figures = Figures(noise, None if memory is None else memory.noise) if step.recorded else None
+            moved = plain_step(x, denoised, here, target)
+            return moved, AutoMemory(noise, inner(noise, noise, weight), here, noise), figures
+        coefficients = schedule_gain(memory.level, here, step.end, step.rest)
+        trusted = None
+        if not settings.stochastic:  # fresh noise is no surprise that a better step would have spared
+            x, noise, trusted = _redo(x, noise, memory, step, settings)
+        bend, kept, damping = _foresee(noise, denoised, memory, coefficients, step, settings)
+        figures = None
+        if step.recorded:
+            notes = ("no hindsight: the step before added noise",) if settings.stochastic else ()
+            if coefficients.gain > MOST_GAIN:
+                gain = f"the schedule asks for a gain of {coefficients.gain:.3g}; {MOST_GAIN:g} is the most"
+                notes = (gain, *notes)
+            figures = Figures(noise, memory.noise, noise + bend, (damping, 0.0), trusted, notes)
+        ratio = target.alpha / here.alpha
+        span = target.sigma - here.sigma * ratio
+        moved = torch.add(x if ratio == 1 else x * ratio, noise, alpha=span).add_(bend, alpha=span)
+        return moved, kept, figures
 
 
-def _redo(state: Tensor, noise: Tensor, memory: AutoMemory, step: Step, settings: LMLSettings) -> tuple[Tensor, Tensor]:
-    """The state, and the noise prediction there, had the step here known the prediction at its end."""
+def _redo(
+    state: Tensor, noise: Tensor, memory: AutoMemory, step: Step, settings: LMLSettings
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The state, and the noise prediction there, had the step here known the prediction at its end; and the trust."""
     surprise = noise - memory.expected
     energy = nonzero(torch.minimum(inner(noise, noise, step.weight), memory.energy))
     trusted = _trusted(settings, energy, inner(surprise, surprise, step.weight)).mul_(_most(settings)).clamp_max_(1)
-    if step.recorder is not None:
-        step.recorder.trust(trusted, energy)
     if step.weight is not None:
         surprise = surprise * step.weight
     positions = surprise[0, 0].numel()
@@ -136,7 +140,7 @@ def _redo(state: Tensor, noise: Tensor, memory: AutoMemory, step: Step, settings
         mean = mean_hindsight(memory.level, step.here, positions)
         state = torch.add(state, common, alpha=hindsight * share - mean.hindsight * mean.share)
         noise = torch.add(noise, common, alpha=mean.share - share)
-    return state, noise
+    return state, noise, trusted
 
 
 def _common(surprise: Tensor, weight: Tensor | None) -> Tensor:
@@ -151,8 +155,11 @@ def _common(surprise: Tensor, weight: Tensor | None) -> Tensor:
 
 def _foresee(
     noise: Tensor, denoised: Tensor, memory: AutoMemory, coefficients: ScheduleGain, step: Step, settings: LMLSettings
-) -> tuple[Tensor, AutoMemory]:
-    """By how much the noise prediction will differ from `noise` on average over the next step; and what to remember."""
+) -> tuple[Tensor, AutoMemory, Tensor]:
+    """By how much the noise prediction will differ from `noise` on average over the next step; and what to remember.
+
+    With it the damping, in units of |noise|^2.
+    """
     weight, gain = step.weight, min(coefficients.gain, MOST_GAIN)
     bend = BendGain(0.0, 0.0)
     if memory.turn is not None:
@@ -179,11 +186,9 @@ def _foresee(
         expected = torch.add(foreseen, missed, alpha=bend.outlook)
     if weight is not None:
         mean.mul_(weight)
-    if step.recorder is not None:
-        damping = (relative_damping(settings)[0] / seen.trusted, 0.0)
-        step.recorder.measure(noise, memory.noise, noise + mean, damping, weight)
     turn = Turn(seen.change, seen.length, memory.level, foreseen)
-    return mean, AutoMemory(noise, seen.energy, step.here, expected, turn)
+    damping = relative_damping(settings)[0] / seen.trusted
+    return mean, AutoMemory(noise, seen.energy, step.here, expected, turn), damping
 
 
 def _missed(noise: Tensor, turn: Turn, seen: Measured, step: Step, settings: LMLSettings) -> Tensor:

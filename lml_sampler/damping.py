@@ -38,6 +38,12 @@ def relative_damping(settings: LMLSettings) -> tuple[float, float]:
     return damping, damping * (AUTO_SENSITIVITY if settings.scheme == "auto" else TURN_SENSITIVITY)
 
 
+def rotates_little(settings: LMLSettings) -> bool:
+    """Whether the slope of the rotation stays below 10 all through a run: its turns may be measured by products."""
+    strength = settings.strength * max((factor for _, factor in settings.strength_curve), default=1.0)
+    return settings.damping_mode != "absolute" and settings.kappa * strength <= 5 * settings.damping
+
+
 def any_damping(settings: LMLSettings, energy: Tensor) -> tuple[float | Tensor, float]:
     """The same for every mode; `energy` is |u|^2, `[B, 1, ...]`.
 

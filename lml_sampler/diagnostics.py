@@ -10,6 +10,7 @@ from torch import Tensor
 from .correction import measure_turn, nonzero
 from .parametrization import Level
 from .settings import LMLSettings
+from .step import Figures
 
 FIGURES = ("length", "across", "turn", "rotation", "gain", "damping", "trust")
 """The figures that a step has for each sample."""
@@ -96,48 +97,21 @@ class Recorder:
         """Say what this step left out."""
         self._notes[-1].append(text)
 
-    def measure(
-        self,
-        vector: Tensor,
-        previous: Tensor | None,
-        corrected: Tensor | None = None,
-        damping: tuple[float | Tensor, float] | None = None,
-        weight: Tensor | None = None,
-    ) -> None:
-        """Measure u = `vector`, p = `previous` and what u became, each `[B, ...]`.
-
-        `damping`: lambda in units of |u|^2, and what each unit of tan^2 adds to it, as `any_damping` gives them.
-        """
-        figures = self._figures[-1]
-        turn = measure_turn(vector, vector if previous is None else previous, weight)
-        length = turn.energy.sqrt()
-        figures["length"] = length
-        if previous is not None:
-            tangent = turn.tangent_squared.sqrt()
-            figures["across"] = tangent * length
-            figures["turn"] = torch.rad2deg(torch.atan2(tangent, 1 + turn.along))
-        if corrected is not None:
-            bend = measure_turn(vector, corrected, weight)
-            figures["rotation"] = torch.rad2deg(torch.atan2(bend.tangent_squared.sqrt(), 1 + bend.along))
-            figures["gain"] = (bend.tangent_squared / nonzero(turn.tangent_squared)).sqrt()
-        if damping is not None:
-            base, sensitivity = damping
-            figures["damping"] = turn.tangent_squared * sensitivity + base
-
-    def plain(self, vector: Tensor, previous: Tensor | None, weight: Tensor | None) -> None:
-        """This step is not corrected: it is the first one, or outside the window."""
-        self.measure(vector, previous, weight=weight)
-        if previous is None:
-            self.note("there is no step before this one to learn from")
-
-    def trust(self, share: Tensor, energy: Tensor) -> None:
-        """The share of the hindsight that was applied, a number or shaped as `energy`, `[B, 1, ...]`."""
-        self._figures[-1]["trust"] = share.expand_as(energy)
+    def take(self, parts: Sequence[tuple[Figures | None, Tensor | None]], note: str = "") -> None:
+        """The figures of this step and their weight, for each part of the latent, and why the step was plain."""
+        shown = [(figures, weight) for figures, weight in parts if figures is not None]
+        measured = [measure(figures, weight) for figures, weight in shown]
+        for name in measured[0] if measured else ():
+            self._figures[-1][name] = torch.cat([values[name].flatten() for values in measured])
+        notes = [note] if note else [note for figures, _ in shown for note in figures.notes]
+        if any(figures.previous is None for figures, _ in shown):
+            notes.append("there is no step before this one to learn from")
+        self._notes[-1] += dict.fromkeys(notes)
 
     def read(self) -> list[StepReport]:
         """Every step that was finished: the one read of the device."""
         steps = len(self._marks) // 4
-        values = [value.flatten() for figures in self._figures[:steps] for value in figures.values()]
+        values = [value for figures in self._figures[:steps] for value in figures.values()]
         host = iter(torch.stack(values).tolist() if values else ())
         seconds = self._seconds()
         reports = []
@@ -162,3 +136,25 @@ class Recorder:
             return [after - before for before, after in pairs]
         self._marks[-1].synchronize()
         return [before.elapsed_time(after) / 1000 for before, after in pairs]
+
+
+def measure(figures: Figures, weight: Tensor | None) -> dict[str, Tensor]:
+    """The numbers of `FIGURES` for each sample, `[B, 1, ...]`; `weight` as in `Step`."""
+    vector, previous, corrected, damping, trust, _ = figures
+    turn = measure_turn(vector, vector if previous is None else previous, weight)
+    length = turn.energy.sqrt()
+    values = {"length": length}
+    if previous is not None:
+        tangent = turn.tangent_squared.sqrt()
+        values["across"] = tangent * length
+        values["turn"] = torch.rad2deg(torch.atan2(tangent, 1 + turn.along))
+    if corrected is not None:
+        bend = measure_turn(vector, corrected, weight)
+        values["rotation"] = torch.rad2deg(torch.atan2(bend.tangent_squared.sqrt(), 1 + bend.along))
+        values["gain"] = (bend.tangent_squared / nonzero(turn.tangent_squared)).sqrt()
+    if damping is not None:
+        base, sensitivity = damping
+        values["damping"] = turn.tangent_squared * sensitivity + base
+    if trust is not None:
+        values["trust"] = trust.expand_as(turn.energy)
+    return values

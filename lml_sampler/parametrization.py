@@ -19,22 +19,37 @@ Parametrization = Literal["ve", "flow"]
 Quantity = Literal["denoised", "noise", "velocity"]
 
 
+SAME_LEVEL = 1e-5
+"""Relative difference below which two sigmas are one: they come through exp and log in float32."""
+
+NO_SIGNAL = 1e-6
+"""Below this alpha a flow model's level is pure noise: its sigma, a float32, means 1."""
+
+
 class Level(NamedTuple):
     """One noise level, in host numbers."""
 
     sigma: float
     alpha: float
+    """0 at pure noise; below 0 above it, where a flow model's sigma is more than 1."""
 
     @property
     def half_log_snr(self) -> float:
-        if self.alpha == 0:
+        if self.alpha <= 0:
             return -math.inf
         return math.log(self.alpha / self.sigma) if self.sigma > 0 else math.inf
 
 
 def level_of(sigma: float, parametrization: Parametrization) -> Level:
     """The level of a sigma."""
-    return Level(sigma, 1.0 if parametrization == "ve" else 1.0 - sigma)
+    if parametrization == "ve":
+        return Level(sigma, 1.0)
+    return Level(sigma, 0.0 if abs(1.0 - sigma) <= NO_SIGNAL else 1.0 - sigma)
+
+
+def falls(here: Level, target: Level) -> bool:
+    """Whether `target` is below `here` by more than rounding."""
+    return target.sigma < here.sigma * (1 - SAME_LEVEL)
 
 
 def noise_ratio(low: Level, high: Level) -> float:
@@ -70,8 +85,7 @@ def schedule(sigmas: list[float], parametrization: Parametrization) -> list[Leve
     """Check a schedule and give its levels.
 
     Raises:
-        ValueError: the parametrization is unknown, a sigma is not finite, negative, above 1 in a flow model, or not
-            below the one before it.
+        ValueError: the parametrization is unknown, a sigma is not finite or negative, or one above 0 follows 0.
     """
     if parametrization not in get_args(Parametrization):
         raise ValueError(f"parametrization is {parametrization!r}; choose one of ve (eps, v and EDM models), flow.")
@@ -81,15 +95,10 @@ def schedule(sigmas: list[float], parametrization: Parametrization) -> list[Leve
                 f"sigmas[{index}] is {sigma}; it must be a finite number from 0 up. "
                 "The scheduler fails at this number of steps: use another one, or more steps."
             )
-        if parametrization == "flow" and sigma > 1:
+        if index and sigma > 0 and sigmas[index - 1] == 0:
             raise ValueError(
-                f"sigmas[{index}] is {sigma}; a flow model's sigmas are within [0, 1]. "
-                "Make the schedule with the same model as the one that is sampled."
-            )
-        if index and sigma >= sigmas[index - 1]:
-            raise ValueError(
-                f"sigmas[{index}] is {sigma} after {sigmas[index - 1]}; each must be below the one before. "
-                "Use fewer steps, or a scheduler whose sigmas fall all the way."
+                f"sigmas[{index}] is {sigma} after 0; no noise is known that leads up from a clean picture. "
+                "Start from a small number in place of 0, as FlipSigmas does."
             )
     return [level_of(sigma, parametrization) for sigma in sigmas]
 

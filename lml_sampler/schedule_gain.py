@@ -64,8 +64,8 @@ class BendGain(NamedTuple):
 
 
 def angle(level: Level) -> float:
-    """phi = atan2(sigma, alpha)."""
-    return math.atan2(level.sigma, level.alpha)
+    """phi = atan2(sigma, alpha); above pure noise there is nothing more to lose."""
+    return math.atan2(level.sigma, max(level.alpha, 0.0))
 
 
 def schedule_gain(before: Level, here: Level, target: Level, rest: float = 0.0) -> ScheduleGain:

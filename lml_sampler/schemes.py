@@ -59,11 +59,11 @@ def dpmsolver_pp(levels: Sequence[Level], target: Level, solver_type: SolverType
 
 
 def scheme_at(scheme: Scheme, level: Level) -> Scheme:
-    """The scheme to use from a level: where alpha is 0 the noise prediction does not determine the state.
+    """The scheme to use from a level: where alpha is 0 (or below) the noise prediction does not determine the state.
 
     To first order, all that is possible there, DPM-Solver and DPM-Solver++ are the same.
     """
-    return "dpmsolver++" if scheme == "dpmsolver" and level.alpha == 0 else scheme
+    return "dpmsolver++" if scheme == "dpmsolver" and level.alpha <= 0 else scheme
 
 
 def combination(scheme: Scheme, solver_type: SolverType, levels: Sequence[Level], target: Level) -> Combination:

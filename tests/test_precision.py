@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lml_sampler import LMLSettings, correct, sample_lml
-from lml_sampler.released import correct_released
+from lml_sampler.solvers.released import correct_released
 
 FLOAT32 = torch.finfo(torch.float32).eps
 TURNS = (

@@ -112,4 +112,4 @@ def test_nothing_is_read_from_the_device_before_the_end(settings: LMLSettings, m
         if device == "cuda":
             torch.cuda.set_sync_debug_mode("default")
     assert calls == len(SIGMAS) - 1
-    assert any(entry.name == "check_finite" for entry in reading.traceback)
+    assert any(entry.name == "finish" for entry in reading.traceback)

@@ -6,6 +6,19 @@ mostly noise of full length; see `correction` for the exact form. Nothing else u
 
 from torch import Tensor
 
+from ..step import Step
+from .multistep import Corrected, Memory, MultistepSolver
+
+
+class ReleasedSolver(MultistepSolver):
+    """Every scheme, corrected as the released code does it; it knows no masks."""
+
+    def _correct(self, vector: Tensor, state: Memory, step: Step) -> Corrected:
+        if state.previous is None or not step.corrected:
+            return Corrected(None)
+        settings = step.settings
+        return Corrected(correct_released(vector, state.previous, settings.damping / settings.strength, settings.kappa))
+
 
 def correct_released(step: Tensor, previous: Tensor, damping: float, kappa: float) -> Tensor:
     """v = (u - q <q, u> / (damping + <q, q>)) scaled to |u|, q = (1 - kappa) u + kappa p, all in float32.

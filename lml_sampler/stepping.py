@@ -1,0 +1,73 @@
+"""How a latent moves: each of its parts by the solver where sigma falls, plainly where it does not."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .parametrization import Level, falls
+from .settings import LMLSettings
+from .solvers import choose_solver
+from .step import Figures, Step, plain_step
+
+
+class Stepper:
+    """Takes the steps of one run, of which it holds the state.
+
+    Attributes:
+        parts: see `sample_lml`.
+    """
+
+    def __init__(self, settings: LMLSettings, x: Tensor, weight: Tensor | None, parts: Sequence[int] | None) -> None:
+        """
+        Raises:
+            ValueError: `parts` are not those of `x`.
+        """
+        self.parts = [x.shape[-1]] if parts is None else list(parts)
+        if sum(self.parts) != x.shape[-1] or min(self.parts, default=0) < 1:
+            raise ValueError(
+                f"parts is {self.parts}; they must be 1 or more each and {x.shape[-1]} in all, the last axis of x. "
+                "None takes x as one."
+            )
+        self._solver = choose_solver(settings, weight)
+        self._weights = self._split_if_any(weight)
+        self._forget(x)
+
+    def step(
+        self, x: Tensor, denoised: Tensor, step: Step
+    ) -> tuple[Tensor, list[tuple[Figures | None, Tensor | None]], str]:
+        """Take one step from the model's answer.
+
+        Returns:
+            The next x, `[B, ...]`; what each part has to show, and its weight; why the step was plain, if so.
+        """
+        here, target = step.here, step.target
+        if self._known is not None and not falls(self._known, here):
+            self._forget(x)
+        if not falls(here, target):
+            x = plain_step(x, denoised, here, target) if here.sigma > 0 else x
+            if falls(target, here):
+                self._forget(x)
+            return x, [], "sigma does not fall here: the plain step"
+        self._known = here
+        answers, bare = self._split(denoised), self._split_if_any(step.cond_denoised)
+        moved, figures = [], []
+        for index, part in enumerate(self._split(x)):
+            own = step._replace(weight=self._weights[index], cond_denoised=bare[index])
+            part, self._states[index], shown = self._solver.step(part, answers[index], own, self._states[index])
+            moved.append(part)
+            figures.append((shown, own.weight))
+        return moved[0] if len(moved) == 1 else torch.cat(moved, -1), figures, ""
+
+    def _forget(self, x: Tensor) -> None:
+        """Begin anew at x: what is known of one way down tells nothing of the next one."""
+        self._known: Level | None = None
+        self._states = [self._solver.init(part) for part in self._split(x)]
+
+    def _split(self, x: Tensor) -> Sequence[Tensor]:
+        """The parts of a tensor, views of it."""
+        return [x] if len(self.parts) == 1 else x.split(self.parts, -1)
+
+    def _split_if_any(self, x: Tensor | None) -> Sequence[Tensor | None]:
+        """The same for what need not be there, or is the same along the last axis."""
+        return [x] * len(self.parts) if x is None or x.shape[-1] == 1 else self._split(x)

@@ -1,0 +1,198 @@
+"""Schedules as people build them: levels that come twice, rise, or lie above pure noise; and parts of one latent."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from problems import mixture, noise
+from torch import Tensor
+
+from lml_sampler import LMLSettings, Recorder, sample_lml
+
+FALLING = [8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.0]
+SETTINGS = [
+    LMLSettings(),
+    LMLSettings(scheme="ddim"),
+    LMLSettings(scheme="ddim", target="direction"),
+    LMLSettings(scheme="dpmsolver", order=2),
+    LMLSettings(scheme="dpmsolver++", order=3, target="increment"),
+    LMLSettings(scheme="ddim", damping_mode="absolute", arithmetic="released_float32", damping=1e3, kappa=0.1),
+]
+PROBLEMS = {name: mixture(parametrization=name) for name in ("ve", "flow")}
+
+
+def start(problem: str, sigma: float, *shape: int) -> Tensor:
+    return noise(*(shape or (4, 8))) * sigma
+
+
+def run(
+    sigmas: list[float],
+    settings: LMLSettings = SETTINGS[0],
+    problem: str = "ve",
+    x: Tensor | None = None,
+    **options: Any,
+) -> Tensor:
+    schedule = torch.tensor(sigmas, dtype=torch.float64)
+    x = start(problem, sigmas[0]) if x is None else x
+
+    def model(x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
+        return PROBLEMS[problem].denoise(x, sigma)
+
+    options = {"model": model, "parametrization": problem} | options
+    return sample_lml(x=x, sigmas=schedule, disable=True, settings=settings, **options)
+
+
+def euler(sigmas: list[float], problem: str, x: Tensor) -> Tensor:
+    for here, target in itertools.pairwise(sigmas):
+        x = x + (x - PROBLEMS[problem].denoise(x, torch.full((len(x),), here, dtype=x.dtype))) / here * (target - here)
+    return x
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("problem", ["ve", "flow"])
+@pytest.mark.parametrize("position", [0, 1, 3])
+@pytest.mark.parametrize("apart", [0.0, 3e-8])
+def test_a_sigma_that_comes_twice_changes_nothing(
+    settings: LMLSettings, problem: str, position: int, apart: float
+) -> None:
+    falling = FALLING if problem == "ve" else [sigma / 8 for sigma in FALLING]
+    twice = [*falling[: position + 1], falling[position] * (1 - apart), *falling[position + 1 :]]
+    calls = []
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        calls.append(sigma[0].item())
+        return PROBLEMS[problem].denoise(x, sigma)
+
+    result = run(twice, settings, problem, model=model)
+    assert calls == twice[:-1]
+    torch.testing.assert_close(result, run(falling, settings, problem), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_zero_may_come_twice(settings: LMLSettings) -> None:
+    assert torch.equal(run([*FALLING, 0.0, 0.0], settings), run(FALLING, settings))
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("problem", ["ve", "flow"])
+def test_where_sigma_rises_the_step_is_plain_and_the_next_begins_anew(settings: LMLSettings, problem: str) -> None:
+    scale = 1.0 if problem == "ve" else 0.125
+    down, again = [8 * scale, 4 * scale, 2 * scale], [5 * scale, 3 * scale, 1 * scale, 0.0]
+    first = run(down, settings, problem)
+    up = euler([down[-1], again[0]], problem, first)
+    torch.testing.assert_close(run(down + again, settings, problem), run(again, settings, problem, up))
+
+
+@pytest.mark.parametrize("settings", [SETTINGS[0], SETTINGS[1], SETTINGS[3], SETTINGS[4]], ids=str)
+@pytest.mark.parametrize("problem", ["ve", "flow"])
+def test_the_way_up_and_back_is_closer_than_that_of_euler(settings: LMLSettings, problem: str) -> None:
+    """Inversion, as FlipSigmas makes it."""
+    scale = 1.0 if problem == "ve" else 0.12
+    falling = [8 * 0.8**index * scale for index in range(20)]
+    picture = run([*falling, 0.0], problem=problem, x=start(problem, falling[0], 64, 8))
+    up = run(falling[::-1], settings, problem, picture)
+    torch.testing.assert_close(up, euler(falling[::-1], problem, picture))
+    back = (run(falling, settings, problem, up) - picture).norm()
+    assert back < (euler(falling, problem, up) - picture).norm()
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("above", [1.2e-7, 0.001, 0.03, 0.2])
+def test_above_pure_noise_a_flow_model_is_stepped_plainly(settings: LMLSettings, above: float) -> None:
+    falling = [1 + above, 1 + above / 2, 0.8, 0.5, 0.2, 0.0]
+    states: list[Tensor] = []
+    result = run(falling, settings, "flow", callback=lambda now: states.append(now["x"]))
+    assert result.isfinite().all()
+    torch.testing.assert_close(states[2], euler(falling[:3], "flow", states[0]))
+
+
+@pytest.mark.parametrize("settings", [*SETTINGS, LMLSettings(eta=1.0), LMLSettings(renoise=True)], ids=str)
+def test_one_float_around_pure_noise_is_pure_noise(settings: LMLSettings) -> None:
+    rest = [0.8, 0.5, 0.2, 0.0]
+    results = [
+        run([first, *rest], settings, "flow", start("flow", 1.0), extra_args={"seed": 1})
+        for first in (0.99999994, 1.0, 1.0000001)
+    ]
+    for other in (results[0], results[2]):
+        torch.testing.assert_close(other, results[1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [LMLSettings(eta=0.7), LMLSettings(eta=1.0), LMLSettings(renoise=True)], ids=str)
+@pytest.mark.parametrize("sigmas", [[1.05, 1.02, 0.8, 0.8, 0.9, 0.3, 0.0], [1.0, 0.6, 0.6, 0.9, 0.0]])
+@pytest.mark.parametrize("problem", ["ve", "flow"])
+def test_noise_on_any_schedule(settings: LMLSettings, sigmas: list[float], problem: str) -> None:
+    assert run(sigmas, settings, problem, extra_args={"seed": 1}).isfinite().all()
+
+
+def test_the_report_says_where_a_step_was_plain() -> None:
+    recorder = Recorder()
+    run([4.0, 2.0, 2.0, 3.0, 1.0, 0.0], recorder=recorder)
+    notes = [step.notes for step in recorder.read()]
+    assert notes[1] == notes[2] == ("sigma does not fall here: the plain step",)
+    assert "no step before" in notes[0][0] and "no step before" in notes[3][0] and not notes[4]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("masked", [False, True])
+def test_parts_are_stepped_as_if_each_were_alone(settings: LMLSettings, masked: bool) -> None:
+    sizes, whole = [8, 24], start("ve", 8.0, 3, 1, 32)
+    mask = torch.ones(1, 1, 32, dtype=torch.float64)
+    mask[..., 5:8] = mask[..., 20:] = 0
+
+    def alone(x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
+        if x.shape[-1] == 8:
+            return mixture().denoise(x.flatten(1), sigma).view_as(x)
+        return 3 * torch.tanh(x * 2 / (1 + sigma.view(-1, 1, 1) ** 2))
+
+    def together(x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
+        return torch.cat([alone(part, sigma) for part in x.split(sizes, -1)], -1)
+
+    extra = {"denoise_mask": mask} if masked else {}
+    result = run(FALLING, settings, x=whole, model=together, parts=sizes, extra_args=extra)
+    for part, own, of_mask in zip(result.split(sizes, -1), whole.split(sizes, -1), mask.split(sizes, -1), strict=True):
+        extra = {"denoise_mask": of_mask} if masked else {}
+        assert torch.equal(part, run(FALLING, settings, x=own, model=alone, extra_args=extra))
+    as_one = run(FALLING, settings, x=whole, model=together)
+    assert not torch.allclose(as_one, result)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    ("settings", "most"), [(LMLSettings(kappa=0.0), 1.01), (SETTINGS[0], 8.0), (SETTINGS[1], 3.0), (SETTINGS[3], 3.0)]
+)
+def test_the_state_stays_wide(dtype: torch.dtype, settings: LMLSettings, most: float) -> None:
+    """Twenty steps move by what the narrow answers of the model move them, which a correction extrapolates."""
+    sigmas = torch.cat([torch.logspace(0.9, -1, 20), torch.zeros(1)]).to(dtype).float()
+    x = (torch.randn(4, 512, generator=torch.Generator().manual_seed(0)) * sigmas[0]).to(dtype)
+    seen = set()
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        seen.add(x.dtype)
+        return 2 * torch.tanh(2 * x / (0.3 + sigma.view(-1, 1) ** 2)) * x.sigmoid()
+
+    def run(x: Tensor) -> Tensor:
+        return sample_lml(
+            model, x, sigmas.to(x), callback=lambda now: seen.add(now["x"].dtype), disable=True, settings=settings
+        )
+
+    narrow = run(x)
+    assert seen == {dtype} and narrow.dtype == dtype
+    exact, stepwise = run(x.float()), x
+    for here, target in itertools.pairwise(sigmas):
+        stepwise = stepwise + (stepwise - model(stepwise, here.to(dtype).expand(4))) / here * (target - here)
+    plain = sample_lml(model, x.float(), sigmas, disable=True, settings=LMLSettings(kappa=0.0))
+    assert (narrow - exact).norm() <= most * (stepwise - plain).norm()
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_nan_ends_the_run_at_its_step(settings: LMLSettings) -> None:
+    calls = []
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        calls.append(sigma)
+        return x * (float("nan") if len(calls) == 3 else 0.5)
+
+    with pytest.raises(FloatingPointError, match=r"step 3 of 6 \(sigma 2\) holds NaN or Inf\. It comes from the model"):
+        run(FALLING, settings, model=model)
+    assert len(calls) == 3
