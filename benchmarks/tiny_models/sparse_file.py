@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +12,8 @@ NAMES = {
     torch.float32: "F32",
     torch.float16: "F16",
     torch.float8_e4m3fn: "F8_E4M3",
+    torch.int32: "I32",
+    torch.int64: "I64",
     torch.uint8: "U8",
 }
 
@@ -35,12 +37,13 @@ def dense(tensor: Tensor) -> Entry:
     return Entry(tuple(tensor.shape), tensor.dtype, tensor.flatten())
 
 
-def write(path: Path, entries: Mapping[str, Entry]) -> None:
-    """Write the tensors; what is not given stays a hole in the file.
+def write(path: Path, entries: Mapping[str, Entry], metadata: Mapping[str, str] | None = None) -> None:
+    """Write the tensors and the texts beside them; what is not given of a tensor stays a hole in the file.
 
     The library's own writer needs every tensor in memory and on the disk, 1.4 GB for a CLIP-G of zeros.
     """
-    header, end = {}, 0
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
     for name, entry in entries.items():
         header[name] = {
             "dtype": NAMES[entry.dtype],

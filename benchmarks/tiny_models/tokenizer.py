@@ -5,7 +5,7 @@ import io
 import torch
 from torch import Tensor
 
-from .layouts import UMT5_TOKENS
+from .text_encoders import UMT5_TOKENS
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

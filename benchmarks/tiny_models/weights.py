@@ -11,9 +11,10 @@ from .sparse_file import Entry, dense
 
 FILLED = 2**15  # values of a tensor that are not zero
 TOKENS = 4096  # embeddings that differ: vocabularies begin with what is frequent
-EMBEDDINGS = ("token_embedding.weight", "shared.weight")
+EMBEDDINGS = ("token_embedding.weight", "shared.weight", "embed_tokens.weight")
 SPREAD = 0.2  # of the brightness, for a latent of unit variance
-QUANTISED = "comfy_quant"
+MARK = dense(torch.frombuffer(bytearray(json.dumps({"format": "float8_e4m3fn"}).encode()), dtype=torch.uint8))
+"""What the host reads beside a matrix that is quantised, under the name comfy_quant."""
 
 
 def random(layout: Layout, dtype: torch.dtype = torch.float16) -> dict[str, Entry]:
@@ -32,14 +33,18 @@ def _values(name: str, shape: tuple[int, ...]) -> Tensor:
     return torch.randn(min(filled, count), generator=generator) * scale
 
 
-def quantised(layout: Layout, prefix: str) -> dict[str, Entry]:
-    """A T5 as a quantised file: then its layers take their shapes from the file."""
+def quantised(layout: Layout, *names: str) -> dict[str, Entry]:
+    """Random weights of which some matrices, by the beginning of their names, are quantised to 8 bits.
+
+    One is enough for all linear layers to take their shapes from the file.
+    """
     entries = random(layout)
-    name = f"{prefix}shared"
-    entries[f"{name}.weight"] = entries[f"{name}.weight"]._replace(dtype=torch.float8_e4m3fn)
-    entries[f"{name}.weight_scale"] = dense(torch.ones(()))
-    mark = json.dumps({"format": "float8_e4m3fn"}).encode()
-    entries[f"{name}.{QUANTISED}"] = dense(torch.frombuffer(bytearray(mark), dtype=torch.uint8))
+    for name in [name for name in layout if name.startswith(names) and name.endswith(".weight")]:
+        if len(layout[name]) == 2:
+            layer = name.removesuffix("weight")
+            entries[name] = entries[name]._replace(dtype=torch.float8_e4m3fn)
+            entries[f"{layer}weight_scale"] = dense(torch.ones(()))
+            entries[f"{layer}comfy_quant"] = MARK
     return entries
 
 
