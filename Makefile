@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process unless told otherwise: more threads than free cores make a step several times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup test test-full test-workflows test-hosts lint node-definitions demo demo-model bench-arithmetic bench-step-cost bench-quality bench-rank bench-sde zoo zoo-distill zoo-sheets
+.PHONY: setup test test-full test-workflows test-hosts lint node-definitions workflows demo demo-model bench-arithmetic bench-step-cost bench-quality bench-rank bench-sde zoo zoo-distill zoo-sheets
 
 setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
@@ -27,6 +27,11 @@ test-hosts:
 # Take the snapshot of the node definitions that the tests compare with.
 node-definitions: setup
 	$(BIN)/python benchmarks/node_definitions.py
+
+# Write the workflow files of today's models from the nodes as they are now, and the pictures beside all of them.
+workflows: setup
+	$(BIN)/python benchmarks/make_workflows.py
+	$(BIN)/python benchmarks/make_thumbnails.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""The workflow files of today's models: described in a few lines each, laid out from the nodes' definitions."""
