@@ -1,9 +1,9 @@
 """Make networks of few steps, and pairs of experts, from flow networks of the zoo: `make zoo-distill`.
 
-A student of n steps learns where its teacher's guided path leads in 1 / n of the schedule: the one of 8 steps from the
-network with guidance (arXiv 2210.03142), the one of 4 from two steps of the one of 8 (arXiv 2202.00512). Half of what
-it learns on are the levels of its own n steps with the scheduler "simple", the rest lies between them. Experts are
-copies of a network that go on learning above or below one level only, as a model of two parts does.
+A student of n steps learns where its teacher's guided path leads in 1 / n of the schedule: the one of 8 steps from a
+midpoint step with guidance (arXiv 2210.03142), the one of 4 from two steps of the one of 8 (arXiv 2202.00512). Half of
+what it learns on are the levels of its own n steps with the scheduler "simple", the rest lies between them. Experts
+are copies of a network that go on learning above or below one level only, as a model of two parts does.
 """
 
 import argparse
@@ -61,8 +61,18 @@ def midpoint(problem: Problem, cfg: float) -> Step:
     return step
 
 
+def twice(plain: Step) -> Step:
+    """Two steps over the halves."""
+
+    def step(x: Tensor, share: Tensor, end: Tensor, label: Tensor) -> Tensor:
+        half = (share + end) / 2
+        return plain(plain(x, share, half, label), half, end, label)
+
+    return step
+
+
 def leading(student: Problem, teacher: Step, steps: int) -> Loss:
-    """The student's error against two steps of the teacher over 1 / steps of the schedule."""
+    """The student's error against its teacher's step over 1 / steps of the schedule."""
 
     def loss(clean: Tensor, label: Tensor, generator: torch.Generator) -> Tensor:
         share = LOWEST + (1 - LOWEST) * torch.rand(len(clean), generator=generator)
@@ -71,10 +81,8 @@ def leading(student: Problem, teacher: Step, steps: int) -> Loss:
         end = (share - 1 / steps).clamp_min(0)
         sigma, below = shifted(share, student.shift), shifted(end, student.shift)
         x = noisy(student, clean, sigma, torch.randn(clean.shape, generator=generator))
-        half = (share + end) / 2
-        reached = teacher(teacher(x, share, half, label), half, end, label)
         ratio = column(below / sigma, x)
-        aim = (reached - ratio * x) / (1 - ratio)
+        aim = (teacher(x, share, end, label) - ratio * x) / (1 - ratio)
         return error(student, x, sigma, label, aim).mean()
 
     return loss
@@ -87,7 +95,7 @@ def student(name: str) -> None:
     if before in STUDENTS and not weights_file(before).exists():
         student(before)
     source = load(before if before in STUDENTS else origin)
-    teacher = euler(source, 1.0) if before in STUDENTS else midpoint(source, CFG)
+    teacher = twice(euler(source, 1.0)) if before in STUDENTS else midpoint(source, CFG)
     made = continued(name, source)
     make(made, leading(made, teacher, steps), STEPS[steps], RATE)
 

@@ -100,13 +100,15 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in options.names or names:
         problem = load(name)
+        facts = " ".join(f"{key} {value}" for key, value in problem.facts.items())
+        print(f"{name}: {problem.half} {problem.spec.target} {problem.spec.data} {facts}", flush=True)
         if name in STUDENTS:
             sheet(name, {f"{steps} plain steps": plain(problem, steps) for steps in (1, 2, 4, 8)})
             continue
         sheet(name, {f"CFG {cfg:g}": converged(problem, cfg) for cfg in problem.cfgs})
         finer = solve(problem, problem.cfgs[-1], problem.start(4), 2 * STEPS)
         moved = (finer - converged(problem, problem.cfgs[-1], 4)).pow(2).mean().sqrt() / problem.spec.width
-        print(f"{name}: half the step moves the converged samples by {moved:.1e} of the data's width", flush=True)
+        print(f"  half the step moves the converged samples by {moved:.1e} of the data's width", flush=True)
 
 
 if __name__ == "__main__":
