@@ -40,10 +40,11 @@ ZOO: dict[str, Spec] = {
     ),
     "flower_v": Spec(
         "report", partial(DiT, patch=8, width=128, depth=5), "flower", "v", (3, 64, 64), 0.3, 30.0, 0.01,
-        sigma_data=1.0, steps=2000,
+        sigma_data=1.0, steps=1600,
     ),
     "curves_eps": Spec(
         "report", partial(UNet, patch=2, widths=(32, 64, 96)), "curves", "eps", (1, 32, 32), 0.2, 80.0, 0.01,
+        steps=2500,
     ),
     "digits_x0": Spec(
         "report", partial(Mixer, patch=2, width=96, depth=4), "digits", "x0", (1, 16, 16), 1.5, 100.0, 0.05,
