@@ -14,6 +14,7 @@ SUITE = (
     "test_server.py",
     "test_nodes.py",
     "test_demo_model.py",
+    "test_diffusers.py",
     "test_zoo.py",
     "test_faults.py",
     "test_neighbours.py",

@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import host, preset_files, strength_curve
 from .demo import LMLDemoModel
+from .diffusers_model import LMLLoadDiffusersModel
 from .ksampler import LMLKSampler, LMLKSamplerAdvanced
 from .presets import LMLPreset, LMLSavePreset
 from .report import LMLReport
@@ -36,6 +37,7 @@ class LMLExtension(ComfyExtension):
             LMLTune,
             LMLReport,
             LMLDemoModel,
+            LMLLoadDiffusersModel,
             *([strength_curve.LMLStrengthCurve] if strength_curve.is_supported() else []),
         ]
 

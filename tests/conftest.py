@@ -11,6 +11,7 @@ from comfy_host.client import Client
 from comfy_host.inprocess import load_pack
 from comfy_host.server import PACK, comfyui
 from hypothesis import settings
+from tiny_models import diffusers_folders
 
 TESTS = Path(__file__).parent
 
@@ -40,6 +41,7 @@ def pack() -> ModuleType:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of a running ComfyUI with the pack, which is watched for what it must not do."""
     folder = tmp_path_factory.mktemp("comfyui")
+    diffusers_folders.write(folder / "models")
     watched = audit(folder, folder / "custom_nodes" / PACK)
     packs = [TESTS / "packs" / name for name in ("test_faults", "test_tiny_model")]
     with comfyui(folder, ["--preview-method", "latent2rgb"], watched, packs) as client:

@@ -19,6 +19,7 @@ from torch import Tensor
 from ... import lml_sampler as core
 from ...lml_sampler.presets import choose_paper
 from ...lml_sampler.sampler import DEFAULT_SETTINGS
+from . import diffusers as diffusers
 from . import families
 from . import fingerprint as fingerprint
 from . import guided as guided

@@ -1,0 +1,111 @@
+"""Folders of diffusers among ComfyUI's models, and MODEL and VAE of plain torch modules."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import comfy.latent_formats
+import comfy.model_management
+import comfy.sd
+import comfy.supported_models_base
+import folder_paths
+import torch
+from comfy.model_base import BaseModel, ModelType
+from comfy.model_patcher import ModelPatcher
+from torch import Tensor, nn
+
+FOLDER = "diffusers"
+
+
+def folders(accept: Callable[[Path], bool]) -> list[str]:
+    """Names of the folders under models/diffusers that are accepted, relative to it; nothing is looked for in them."""
+    found = set()
+    for root in map(Path, _roots()):
+        for path, inner, files in os.walk(root, followlinks=True):
+            if "config.json" in files or "model_index.json" in files:
+                inner.clear()
+                if accept(Path(path)):
+                    found.add(Path(path).relative_to(root).as_posix())
+    return sorted(found)
+
+
+def folder(name: str) -> Path:
+    """Where a folder that `folders` has named is.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    for root in map(Path, _roots()):
+        path = (root / name).resolve()
+        if path.is_dir() and path.is_relative_to(root.resolve()):
+            return path
+    raise ValueError(f"folder is {name!r}, which is not in {' or '.join(_roots())}. Put the model there.")
+
+
+def _roots() -> list[str]:
+    return folder_paths.get_folder_paths(FOLDER)
+
+
+def model(
+    build: Callable[[Any], nn.Module],
+    weights: dict[str, Tensor],
+    sampling: dict[str, Any],
+    predicts_v: bool,
+    channels: int,
+    scale: float,
+    downscale: int,
+) -> ModelPatcher:
+    """MODEL around a module `forward(x, timesteps, **_)` in float32.
+
+    Args:
+        build: makes the module of a host's layers.
+        weights: by the names of the module.
+        sampling: parameters of ComfyUI's ModelSamplingDiscrete.
+        predicts_v: whether the module predicts v, not the noise.
+        channels: of the latent.
+        scale: what latents are multiplied by before the model.
+        downscale: pixels a latent pixel; 1 for a model on pixels.
+
+    Raises:
+        RuntimeError: the weights are not those of the module.
+    """
+
+    class Format(comfy.latent_formats.LatentFormat):
+        latent_channels = channels
+        scale_factor = scale
+        spacial_downscale_ratio = downscale
+        latent_rgb_factors: ClassVar[list[list[float]]] = torch.eye(channels, 3).tolist()  # previews of VQ-f4: rough
+
+    class Config(comfy.supported_models_base.BASE):
+        unet_extra_config: ClassVar[dict[str, Any]] = {}
+        latent_format = Format
+        sampling_settings = sampling
+
+    def unet(operations: Any, **_: Any) -> nn.Module:
+        return build(operations)
+
+    config = Config({})
+    config.set_inference_dtype(torch.float32, None)
+    offload = comfy.model_management.unet_offload_device()
+    kind = ModelType.V_PREDICTION if predicts_v else ModelType.EPS
+    base = BaseModel(config, kind, device=offload, unet_model=unet)
+    base.diffusion_model.load_state_dict(weights)
+    return ModelPatcher(base, comfy.model_management.get_torch_device(), offload)
+
+
+def vae(module: nn.Module, downscale: int, channels: int) -> comfy.sd.VAE:
+    """VAE around a module with `encode` and `decode`, in float32.
+
+    ComfyUI makes a VAE of weights that it knows; this is that for models on pixels, its inner model replaced.
+    """
+    result = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)
+    offload = comfy.model_management.vae_offload_device()
+    result.first_stage_model = module.eval().to(offload)
+    result.patcher = ModelPatcher(module, load_device=result.device, offload_device=offload)
+    result.downscale_ratio = result.upscale_ratio = downscale
+    result.latent_channels = channels
+    result.memory_used_encode = lambda shape, dtype: 1800 * shape[2] * shape[3] * dtype.itemsize
+    result.memory_used_decode = lambda shape, dtype: 2200 * shape[2] * shape[3] * downscale**2 * dtype.itemsize
+    result.size = comfy.model_management.module_size(module)
+    return result
