@@ -22,8 +22,8 @@ Quantity = Literal["denoised", "noise", "velocity"]
 SAME_LEVEL = 1e-5
 """Relative difference below which two sigmas are one: they come through exp and log in float32."""
 
-NO_SIGNAL = 1e-6
-"""Below this alpha a flow model's level is pure noise: its sigma, a float32, means 1."""
+NO_SIGNAL = 2e-6
+"""Below this alpha a flow model's level is pure noise: its sigma, which a shift has rounded in float32, means 1."""
 
 
 class Level(NamedTuple):

@@ -1,6 +1,7 @@
 """How a latent moves: each of its parts by the solver where sigma falls, plainly where it does not."""
 
 from collections.abc import Sequence
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -23,14 +24,14 @@ class Stepper:
         Raises:
             ValueError: `parts` are not those of `x`.
         """
-        self.parts = [x.shape[-1]] if parts is None else list(parts)
-        if sum(self.parts) != x.shape[-1] or min(self.parts, default=0) < 1:
+        self.parts = parts
+        if parts is not None and (sum(parts) != x.shape[-1] or min(parts, default=0) < 1):
             raise ValueError(
-                f"parts is {self.parts}; they must be 1 or more each and {x.shape[-1]} in all, the last axis of x. "
+                f"parts is {list(parts)}; they must be 1 or more each and {x.shape[-1]} in all, the last axis of x. "
                 "None takes x as one."
             )
         self._solver = choose_solver(settings, weight)
-        self._weights = self._split_if_any(weight)
+        self._weights = split_parts(weight, parts)
         self._forget(x)
 
     def step(
@@ -50,9 +51,9 @@ class Stepper:
                 self._forget(x)
             return x, [], "sigma does not fall here: the plain step"
         self._known = here
-        answers, bare = self._split(denoised), self._split_if_any(step.cond_denoised)
+        answers, bare = split_parts(denoised, self.parts), split_parts(step.cond_denoised, self.parts)
         moved, figures = [], []
-        for index, part in enumerate(self._split(x)):
+        for index, part in enumerate(split_parts(x, self.parts)):
             own = step._replace(weight=self._weights[index], cond_denoised=bare[index])
             part, self._states[index], shown = self._solver.step(part, answers[index], own, self._states[index])
             moved.append(part)
@@ -62,12 +63,15 @@ class Stepper:
     def _forget(self, x: Tensor) -> None:
         """Begin anew at x: what is known of one way down tells nothing of the next one."""
         self._known: Level | None = None
-        self._states = [self._solver.init(part) for part in self._split(x)]
+        self._states = [self._solver.init(part) for part in split_parts(x, self.parts)]
 
-    def _split(self, x: Tensor) -> Sequence[Tensor]:
-        """The parts of a tensor, views of it."""
-        return [x] if len(self.parts) == 1 else x.split(self.parts, -1)
 
-    def _split_if_any(self, x: Tensor | None) -> Sequence[Tensor | None]:
-        """The same for what need not be there, or is the same along the last axis."""
-        return [x] * len(self.parts) if x is None or x.shape[-1] == 1 else self._split(x)
+@overload
+def split_parts(x: Tensor, parts: Sequence[int] | None) -> Sequence[Tensor]: ...
+@overload
+def split_parts(x: Tensor | None, parts: Sequence[int] | None) -> Sequence[Tensor | None]: ...
+def split_parts(x: Tensor | None, parts: Sequence[int] | None) -> Sequence[Tensor | None]:
+    """The parts of a tensor along its last axis, views of it; of nothing, or what is the same all along it, itself."""
+    if parts is None:
+        return [x]
+    return [x] * len(parts) if x is None or x.shape[-1] == 1 else x.split(list(parts), -1)

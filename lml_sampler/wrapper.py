@@ -1,6 +1,6 @@
 """The LML correction around any sampler: every model call of the sampler is corrected before the sampler sees it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any, NamedTuple, get_args
 
@@ -12,6 +12,7 @@ from .damping import any_damping
 from .parametrization import Parametrization
 from .sampler import DEFAULT_SETTINGS
 from .settings import LMLSettings
+from .stepping import split_parts
 
 Denoiser = Callable[..., Tensor]
 Sampler = Callable[..., Tensor]
@@ -36,7 +37,10 @@ class Evaluation(NamedTuple):
 
 
 def wrap_sampler(
-    sampler: Sampler, settings: LMLSettings = DEFAULT_SETTINGS, parametrization: Parametrization = "ve"
+    sampler: Sampler,
+    settings: LMLSettings = DEFAULT_SETTINGS,
+    parametrization: Parametrization = "ve",
+    parts: Sequence[int] | None = None,
 ) -> Sampler:
     """Put the LML correction around a sampler of the k-diffusion kind.
 
@@ -69,6 +73,7 @@ def wrap_sampler(
             call between two of them belongs to the step that it is in. `kappa = 0` or `strength = 0` is the bare
             sampler, bit for bit.
         parametrization: `ve` (eps, v and EDM models) or `flow`.
+        parts: as in `sample_lml`.
 
     Returns:
         A sampler of the same signature, named `lml_` and the name of `sampler`. A run's state begins and ends in a
@@ -102,7 +107,8 @@ def wrap_sampler(
         **options: Any,
     ) -> Tensor:
         if not settings.neutral:
-            model = CorrectedModel(model, sigmas.to(x.device), replace(settings, scheme="ddim"), parametrization)
+            alone = replace(settings, scheme="ddim")
+            model = CorrectedModel(model, sigmas.to(x.device), alone, parametrization, parts)
         return sampler(model, x, sigmas, extra_args=extra_args, callback=callback, disable=disable, **options)
 
     wrapped.__name__ = f"lml_{getattr(sampler, '__name__', 'sampler')}"
@@ -113,12 +119,18 @@ class CorrectedModel:
     """A denoiser in front of another one, for one run; every other attribute is that of the model behind it."""
 
     def __init__(
-        self, model: Denoiser, sigmas: Tensor, settings: LMLSettings, parametrization: Parametrization
+        self,
+        model: Denoiser,
+        sigmas: Tensor,
+        settings: LMLSettings,
+        parametrization: Parametrization,
+        parts: Sequence[int] | None = None,
     ) -> None:
         self._model = model
         self._sigmas = sigmas
         self._settings = settings
         self._parametrization: Parametrization = parametrization
+        self._parts = parts
         self._past: tuple[Evaluation, ...] = ()
 
     def __getattr__(self, name: str) -> Any:
@@ -134,13 +146,17 @@ class CorrectedModel:
         self._past = (Evaluation(noise, sigma), *past)[:REMEMBERED]
         if not past:
             return denoised
-        settings, weight = self._settings, extra_args.get("denoise_mask")
-        turn = measure_turn(noise, self._previous(noise, sigma, past), weight)
-        damping, sensitivity = any_damping(settings, turn.energy)
-        corrected = turn_away(noise, turn, damping, settings.kappa, weight, sensitivity)
+        previous, weight = self._previous(noise, sigma, past), extra_args.get("denoise_mask")
+        split = [split_parts(each, self._parts) for each in (noise, previous, weight)]
+        corrected = torch.cat([self._turn_away(*each) for each in zip(*split, strict=True)], -1)
         # In this form a call that is not corrected returns the very bits of the model.
         scale = torch.where(alpha > 0, sigma / torch.where(alpha > 0, alpha, 1), 0)
         return torch.addcmul(denoised, scale, noise - corrected).to(denoised.dtype)
+
+    def _turn_away(self, noise: Tensor, previous: Tensor, weight: Tensor | None) -> Tensor:
+        turn = measure_turn(noise, previous, weight)
+        damping, sensitivity = any_damping(self._settings, turn.energy)
+        return turn_away(noise, turn, damping, self._settings.kappa, weight, sensitivity)
 
     def _previous(self, noise: Tensor, sigma: Tensor, past: tuple[Evaluation, ...]) -> Tensor:
         """p of the rule in `wrap_sampler`; `noise` itself, from which nothing turns, where there is none."""

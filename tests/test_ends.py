@@ -118,14 +118,12 @@ def test_comfyui_tells_the_smallest_level(pack: ModuleType, kind: str) -> None:
 
     def told(sigma_min: float) -> Tensor:
         def sample(model: Any, x: Tensor, sigmas: Tensor, extra_args: dict[str, Any], **_: Any) -> Tensor:
-            conditional = host.Conditional(extra_args)
             return pack.lml_sampler.sample_lml(
                 model,
                 x,
                 sigmas,
-                conditional.extra_args,
+                extra_args,
                 parametrization="flow" if kind == "flow" else "ve",
-                cond_denoised=conditional.take,
                 sigma_min=sigma_min,
             )
 

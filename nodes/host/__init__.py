@@ -25,7 +25,8 @@ from . import fingerprint as fingerprint
 from . import guided as guided
 from . import pixels as pixels
 from . import running as running
-from .conditional import Conditional
+from .conditional import Conditional as Conditional
+from .packed import part_sizes
 
 MOST_SCHEDULE_STEPS = 100_000
 """Steps of a whole schedule, of which `denoise` takes the last ones; ComfyUI itself would try any number."""
@@ -45,25 +46,23 @@ def sample_lml(
     """`lml_sampler.sample_lml` as ComfyUI calls its samplers: the parametrization is read from the model."""
     model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
     if settings.scheme in ("dpmsolver", "dpmsolver++"):
-        # As ComfyUI's own multistep samplers do, so that the history reaches back to a finite half-logSNR.
-        sigmas = k_diffusion_sampling.offset_first_sigma_for_snr(sigmas, model_sampling)
+        sigmas = families.below_pure_noise(sigmas, model_sampling)
     if settings.stochastic:
         noise_scale = getattr(model_sampling, "noise_scale", 1.0)
         settings = dataclasses.replace(settings, s_noise=settings.s_noise * noise_scale)
-    conditional = Conditional(extra_args)
     return core.sample_lml(
         model,
         x,
         sigmas,
-        extra_args=conditional.extra_args,
+        extra_args=extra_args,
         callback=callback,
         disable=disable,
         settings=settings,
-        parametrization="flow" if families.is_flow_sampling(model_sampling) else "ve",
+        parametrization=families.parametrization(model_sampling),
         noise_sampler=noise_sampler,
         recorder=recorder,
-        cond_denoised=conditional.take,
-        sigma_min=float(model_sampling.sigma_min),
+        sigma_min=families.smallest_sigma(model_sampling),
+        parts=part_sizes(model, x),
     )
 
 
@@ -138,15 +137,15 @@ def wrapped_sampler(inner: Any, settings: core.LMLSettings) -> comfy.samplers.KS
             f"sampler is a {type(inner).__name__}, which calls the model in a way of its own. LML wraps every sampler "
             "of KSamplerSelect and of the nodes in model/sampling/samplers that make one of the same kind: use one."
         )
-    ve = core.wrap_sampler(inner.sampler_function, settings, "ve")
-    flow = core.wrap_sampler(inner.sampler_function, settings, "flow")
+    function = inner.sampler_function
+    name = core.wrap_sampler(function, settings).__name__  # now, so that what is wrong with the settings is said now
 
     def sample(model: Any, x: Tensor, sigmas: Tensor, *args: Any, **options: Any) -> Tensor:
         model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
-        chosen = flow if families.is_flow_sampling(model_sampling) else ve
+        chosen = core.wrap_sampler(function, settings, families.parametrization(model_sampling), part_sizes(model, x))
         return chosen(model, x, sigmas, *args, **options)
 
-    sample.__name__ = ve.__name__
+    sample.__name__ = name
     wrapped = copy.copy(inner)
     wrapped.sampler_function = sample
     return wrapped

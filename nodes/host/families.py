@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import comfy.k_diffusion.sampling as k_diffusion_sampling
 import comfy.model_sampling
 import comfy.supported_models as supported
+from torch import Tensor
 
+from ...lml_sampler.parametrization import Parametrization, level_of
 from ...lml_sampler.presets import Family
 
 CLASSES: dict[Family, tuple[str, ...]] = {
@@ -46,8 +49,36 @@ def is_flow(model: Any) -> bool:
 
 
 def is_flow_sampling(model_sampling: Any) -> bool:
-    """Whether the states are (1 - sigma) x0 + sigma noise: ComfyUI's image to image flow models are CONST, but VE."""
-    return isinstance(model_sampling, comfy.model_sampling.CONST) and float(model_sampling.sigma_max) <= 1
+    """Whether the states are (1 - sigma) x0 + sigma noise.
+
+    ComfyUI's classes say it, its numbers are rounded: the largest sigma of a flow model may be above 1. Its image to
+    image flow models (WAN 2.1 FlowRVS) are a CONST by class, but go from one picture to another at sigmas up to 15.
+    """
+    image_to_image = getattr(comfy.model_sampling, "IMG_TO_IMG_FLOW", ())  # older hosts have none
+    return isinstance(model_sampling, comfy.model_sampling.CONST) and not isinstance(model_sampling, image_to_image)
+
+
+def parametrization(model_sampling: Any) -> Parametrization:
+    """What the sigmas of a model mean to the core."""
+    return "flow" if is_flow_sampling(model_sampling) else "ve"
+
+
+def smallest_sigma(model_sampling: Any) -> float:
+    """The smallest noise level that a model knows; 0 if it tells none that could be one (a flow of shift 0)."""
+    smallest = float(model_sampling.sigma_min)
+    most = 1.0 if is_flow_sampling(model_sampling) else float("inf")
+    return smallest if 0 <= smallest < most else 0.0
+
+
+def below_pure_noise(sigmas: Tensor, model_sampling: Any) -> Tensor:
+    """A schedule that begins at a finite half-logSNR, for multistep solvers; as ComfyUI makes it for its own.
+
+    ComfyUI asks for a first sigma of 1 or more; for some sizes of FLUX rounding makes it one float less.
+    """
+    if is_flow_sampling(model_sampling) and len(sigmas) > 1 and level_of(float(sigmas[0]), "flow").alpha <= 0:
+        sigmas = sigmas.clone()
+        sigmas[0] = sigmas[0].clamp_min(1.0)
+    return k_diffusion_sampling.offset_first_sigma_for_snr(sigmas, model_sampling)
 
 
 def prediction(model: Any) -> str:

@@ -1,0 +1,248 @@
+"""The sampler hears the answers and nothing else: guiders that give the same answers give the same picture."""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+KINDS = ["EPS", "FLOW"]
+STEPS = 8
+SAME = {"rtol": 0, "atol": 2e-4}
+"""Answers that differ by the rounding of their arithmetic."""
+
+Guider = Any
+
+
+@pytest.fixture(scope="module")
+def toys(pack: ModuleType) -> ModuleType:
+    from comfy_host import toy
+
+    return toy
+
+
+@pytest.fixture(scope="module")
+def models(toys: ModuleType) -> dict[str, Any]:
+    return {kind: toys.toy(kind) for kind in KINDS}
+
+
+def sample(guider: Guider, name: str = "lml", steps: int = STEPS, scheduler: str = "normal", batch: int = 8) -> Tensor:
+    import comfy.sample
+    import comfy.samplers
+
+    model = guider.model_patcher
+    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), scheduler, steps)
+    latent = torch.zeros(batch, 4, 4, 4)
+    noise = comfy.sample.prepare_noise(latent, 3)
+    return guider.sample(noise, latent, comfy.samplers.sampler_object(name), sigmas, disable_pbar=True, seed=3)
+
+
+def cfg_guider(model: Any, positive: Any, negative: Any, cfg: float) -> Guider:
+    import comfy.samplers
+
+    guider = comfy.samplers.CFGGuider(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    return guider
+
+
+def node(name: str, *args: Any) -> Any:
+    """What a node of ComfyUI gives."""
+    import comfy_extras.nodes_custom_sampler as custom
+    import comfy_extras.nodes_perpneg as perpneg
+    import comfy_extras.nodes_video_model as video
+
+    for module in (custom, perpneg):
+        if hasattr(module, name):
+            return getattr(module, name).execute(*args).result[0]
+    return video.NODE_CLASS_MAPPINGS[name]().patch(*args)[0]
+
+
+def hooked(model: Any, post: Callable[[dict[str, Any]], Tensor], disable: bool = False) -> Any:
+    model = model.clone()
+    model.set_model_sampler_post_cfg_function(post, disable_cfg1_optimization=disable)
+    return model
+
+
+def own_arithmetic(model: Any, positive: Any, negative: Any, cfg: float, every: int = 1) -> Guider:
+    """A guider of another pack, which never calls ComfyUI's `cfg_function`, or on every second call."""
+    import comfy.samplers
+
+    class Own(comfy.samplers.CFGGuider):
+        calls = 0
+
+        def predict_noise(self, x: Tensor, timestep: Tensor, model_options: Any = None, seed: Any = None) -> Tensor:
+            self.calls += 1
+            if self.calls % every:
+                return super().predict_noise(x, timestep, model_options, seed)
+            conds = [self.conds["positive"], self.conds["negative"]]
+            with_prompt, without = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options)
+            return without + (with_prompt - without) * self.cfg
+
+    guider = Own(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    return guider
+
+
+def cached(model: Any, positive: Any, negative: Any, cfg: float) -> Guider:
+    """An accelerator that answers every third call with the answer before."""
+    import comfy.samplers
+
+    class Cached(comfy.samplers.CFGGuider):
+        calls, last = 0, torch.empty(0)
+
+        def predict_noise(self, x: Tensor, timestep: Tensor, model_options: Any = None, seed: Any = None) -> Tensor:
+            self.calls += 1
+            if self.calls % 3:
+                self.last = super().predict_noise(x, timestep, model_options, seed)
+            return self.last
+
+    guider = Cached(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    return guider
+
+
+Twins = Callable[[Any, ModuleType], tuple[Guider, Guider]]
+
+
+def post_cfg_at_one(model: Any, toys: ModuleType) -> tuple[Guider, Guider]:
+    """As PAG, SLG, SEG and STG do: at CFG 1, the guidance added in a hook."""
+
+    def add(given: dict[str, Any]) -> Tensor:
+        return given["uncond_denoised"] + 4 * (given["denoised"] - given["uncond_denoised"])
+
+    positive, negative = toys.prompt(1, 2), toys.prompt()
+    return cfg_guider(hooked(model, add, True), positive, negative, 1.0), cfg_guider(model, positive, negative, 4.0)
+
+
+def linear_video(name: str, low: float, high: float) -> Twins:
+    """The video guidance runs from one scale to another over the frames; here the batch is the frames."""
+
+    def twins(model: Any, toys: ModuleType) -> tuple[Guider, Guider]:
+        positive, negative = toys.prompt(1, 2), toys.prompt()
+        return (
+            cfg_guider(node(name, model, low), positive, negative, high),
+            own_video(model, positive, negative, name, low, high),
+        )
+
+    return twins
+
+
+def own_video(model: Any, positive: Any, negative: Any, name: str, low: float, high: float) -> Guider:
+    import comfy.samplers
+
+    class Video(comfy.samplers.CFGGuider):
+        def predict_noise(self, x: Tensor, timestep: Tensor, model_options: Any = None, seed: Any = None) -> Tensor:
+            conds = [self.conds["positive"], self.conds["negative"]]
+            with_prompt, without = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options)
+            frames = torch.linspace(0, 1, len(x))
+            scale = low + (high - low) * (frames if "Linear" in name else 2 * (frames - (frames + 0.5).floor()).abs())
+            return without + (with_prompt - without) * scale.view(-1, 1, 1, 1)
+
+    guider = Video(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(high)
+    return guider
+
+
+TWINS: dict[str, Twins] = {
+    "BasicGuider, CFG 1": lambda m, t: (
+        node("BasicGuider", m, t.prompt(1)),
+        cfg_guider(m, t.prompt(1), t.prompt(), 1.0),
+    ),
+    "BasicGuider, the same prompts": lambda m, t: (
+        node("BasicGuider", m, t.prompt(1)),
+        cfg_guider(m, t.prompt(1), t.prompt(1), 5.0),
+    ),
+    "DualCFG, the first prompt unused": lambda m, t: (
+        node("DualCFGGuider", m, t.prompt(0), t.prompt(1, 2), t.prompt(), 0.0, 4.0, "regular"),
+        cfg_guider(m, t.prompt(1, 2), t.prompt(), 4.0),
+    ),
+    "DualCFG, equal scales": lambda m, t: (
+        node("DualCFGGuider", m, t.prompt(1, 2), t.prompt(3), t.prompt(), 4.0, 4.0, "regular"),
+        cfg_guider(m, t.prompt(1, 2), t.prompt(), 4.0),
+    ),
+    "DualCFG nested": lambda m, t: (
+        node("DualCFGGuider", m, t.prompt(1, 2), t.prompt(3), t.prompt(), 1.0, 4.0, "nested"),
+        cfg_guider(m, t.prompt(1, 2), t.prompt(), 4.0),
+    ),
+    "PerpNeg without a negative": lambda m, t: (
+        node("PerpNegGuider", m, t.prompt(1, 2), t.prompt(3), t.prompt(), 4.0, 0.0),
+        cfg_guider(m, t.prompt(1, 2), t.prompt(), 4.0),
+    ),
+    "DualModel of one model": lambda m, t: (
+        node("DualModelGuider", m, t.prompt(1, 2), 4.0, t.toy("FLOW" if is_flow(m) else "EPS"), t.prompt()),
+        cfg_guider(m, t.prompt(1, 2), t.prompt(), 4.0),
+    ),
+    "own arithmetic": lambda m, t: (
+        own_arithmetic(m, t.prompt(1, 2), t.prompt(), 4.0),
+        cfg_guider(m, t.prompt(1, 2), t.prompt(), 4.0),
+    ),
+    "own arithmetic now and then": lambda m, t: (
+        own_arithmetic(m, t.prompt(1, 2), t.prompt(), 4.0, every=2),
+        cfg_guider(m, t.prompt(1, 2), t.prompt(), 4.0),
+    ),
+    "guidance in a hook at CFG 1": post_cfg_at_one,
+    "a hook that changes nothing": lambda m, t: (
+        cfg_guider(hooked(m, lambda given: given["denoised"]), t.prompt(1, 2), t.prompt(), 4.0),
+        cfg_guider(m, t.prompt(1, 2), t.prompt(), 4.0),
+    ),
+    "a hook that changes nothing at CFG 1": lambda m, t: (
+        cfg_guider(hooked(m, lambda given: given["denoised"], True), t.prompt(1, 2), t.prompt(), 1.0),
+        cfg_guider(m, t.prompt(1, 2), t.prompt(), 1.0),
+    ),
+    "VideoLinearCFGGuidance": linear_video("VideoLinearCFGGuidance", 1.0, 5.0),
+    "VideoTriangleCFGGuidance": linear_video("VideoTriangleCFGGuidance", 1.0, 5.0),
+}
+"""By name: two guiders that answer the same to every call."""
+
+
+def is_flow(model: Any) -> bool:
+    import comfy.model_sampling
+
+    return isinstance(model.get_model_object("model_sampling"), comfy.model_sampling.CONST)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", TWINS)
+def test_the_same_answers_give_the_same_picture(models: dict[str, Any], toys: ModuleType, name: str, kind: str) -> None:
+    one, other = TWINS[name](models[kind], toys)
+    torch.testing.assert_close(sample(one, "euler"), sample(other, "euler"), **SAME)  # they are twins
+    torch.testing.assert_close(sample(one), sample(other), **SAME)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("steps", [4, 8, 20])
+def test_cfg_moves_the_picture_as_it_moves_that_of_others(
+    models: dict[str, Any], toys: ModuleType, kind: str, steps: int
+) -> None:
+    """CFG 1 is not another rule than 1.0001."""
+
+    def moved(name: str, cfg: float) -> float:
+        pictures = [
+            sample(cfg_guider(models[kind], toys.prompt(1, 2), toys.prompt(), scale), name, steps)
+            for scale in (1.0, cfg)
+        ]
+        return (pictures[0] - pictures[1]).abs().max().item()
+
+    for cfg in (1.0001, 1.001):
+        assert moved("lml", cfg) <= 3 * moved("dpmpp_2m", cfg) + 1e-4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("steps", [6, 8, 12, 20])
+@pytest.mark.parametrize("cfg", [1.0, 4.0])
+def test_answers_from_a_cache_are_not_made_worse(
+    models: dict[str, Any], toys: ModuleType, kind: str, steps: int, cfg: float
+) -> None:
+    arguments = models[kind], toys.prompt(1, 2), toys.prompt(), cfg
+    exact = sample(cfg_guider(*arguments), "heun", 120)
+
+    def error(name: str) -> float:
+        return (sample(cached(*arguments), name, steps) - exact).square().mean().sqrt().item()
+
+    assert error("lml") <= 1.1 * error("euler")
