@@ -46,6 +46,8 @@ CARDS = {
     "LML HunyuanVideo 1.5 text to video": Card("video", "Hunyuan-\nVideo 1.5", "text to video"),
     "LML LTX-2 video with sound": Card("video", "LTX-2", "video with sound"),
     "LML ACE-Step 1.5 song": Card("sound", "ACE-Step\n1.5", "song"),
+    "LML_CelebAHQ_Unconditional": Card("image", "CelebA-HQ", "faces without a text"),
+    "LML_Compare": Card("tool", "Compare", "LML and another"),
     "LML_Demo": Card("tool", "Demo", "no download"),
     "LML_FLUX_Dev_Text_to_Image": Card("image", "FLUX.1\ndev", "text to image"),
     "LML_FLUX_Schnell_4_Steps": Card("image", "FLUX.1\nschnell", "text to image"),

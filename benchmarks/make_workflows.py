@@ -1,4 +1,4 @@
-"""Write the workflow files of today's models from the nodes as they are now: `make workflows`.
+"""Write the workflow files of today's models and the sub-graph from the nodes as they are now: `make workflows`.
 
 Run it again after a change of the nodes' inputs. The other files in `workflows/` are made by hand on ComfyUI's page.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 from comfy_host.install import ROOT
 from comfy_host.server import comfyui
+from templates import blueprint
 from templates.canvas import Canvas, Info
 from templates.catalogue import SEED, TEMPLATES
 
@@ -23,9 +24,12 @@ def workflow(info: Info, name: str) -> dict[str, Any]:
     template = TEMPLATES[name]
     bare = Canvas(info)
     template.build(bare)
-    lines = [f"**{template.shows}**", "", *(f"- {hint}" for hint in (*template.hints, SEED)), "", "Files:", ""]
+    hints = [f"- {hint}" for hint in (*template.hints, SEED)]
+    files = [f"- `{folder}/{file}`" for folder, file in bare.files()]
     canvas = Canvas(info)
-    canvas.note("\n".join([*lines, *(f"- `{folder}/{file}`" for folder, file in bare.files())]))
+    canvas.note(
+        "\n".join([f"**{template.shows}**", "", *hints, "", "Files, in ComfyUI's folder `models`:", "", *files])
+    )
     template.build(canvas)
     return canvas.workflow(name)
 
@@ -35,9 +39,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, comfyui(Path(folder)) as client:
         info = client.object_info()
     for name in TEMPLATES:
-        text = json.dumps(workflow(info, name), indent=1, ensure_ascii=False)
-        (ROOT / "workflows" / f"{name}.json").write_text(text + "\n", "utf-8")
-        print(f"workflows/{name}.json")
+        _write(f"workflows/{name}.json", workflow(info, name))
+    _write(f"subgraphs/{blueprint.NAME}.json", blueprint.blueprint(info))
+
+
+def _write(path: str, content: dict[str, Any]) -> None:
+    (ROOT / path).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    print(path)
 
 
 if __name__ == "__main__":

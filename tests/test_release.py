@@ -23,7 +23,7 @@ from release_notes import release_notes
 ROOT = Path(__file__).parents[1]
 COMFY = Path(sys.executable).with_name("comfy")
 SHIPPED = {"__init__.py", "pyproject.toml", "LICENSE", "README.md", "CHANGELOG.md", "lml_sampler", "nodes", "workflows"}
-SHIPPED_IF_THERE = {"locales"}
+SHIPPED_IF_THERE = {"locales", "subgraphs"}
 
 
 def test_saved_workflows_keep_working(pack: ModuleType) -> None:
@@ -184,7 +184,7 @@ def test_the_archive_holds_what_is_needed_and_nothing_else(archive: Path) -> Non
     packed = set(zipfile.ZipFile(archive).namelist())
     top = {name.split("/")[0] for name in packed}
     assert SHIPPED <= top <= SHIPPED | SHIPPED_IF_THERE
-    for folder in top & {"lml_sampler", "nodes", "workflows", "locales"}:
+    for folder in top & {"lml_sampler", "nodes", "workflows", "locales", "subgraphs"}:
         needed = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*") if path.is_file()}
         assert packed >= {name for name in needed if "__pycache__" not in name}
 

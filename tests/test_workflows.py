@@ -17,12 +17,16 @@ from types import ModuleType
 from typing import Any
 
 import av
+import make_thumbnails
+import make_workflows
 import numpy as np
 import pytest
+import requests
 from comfy_host.client import Client, PromptError, Result
 from comfy_host.prompts import inputs_of
 from demo import find
 from PIL import Image
+from templates import blueprint
 from templates.catalogue import TEMPLATES
 from tiny_models import standard_files
 
@@ -30,6 +34,7 @@ from lml_sampler.sampler import DEFAULT_SETTINGS
 
 FULL = os.environ.get("LML_TESTS") == "full"
 ROOT = Path(__file__).parents[1]
+SUBGRAPH = ROOT / "subgraphs" / f"{blueprint.NAME}.json"
 FILES = {path.stem: path for path in sorted((ROOT / "workflows").glob("*.json"))}
 HEAVY = (
     "LML Chroma text to image",
@@ -297,6 +302,38 @@ def check_sound(folder: Path, prompt: dict[str, Any], result: Result) -> None:
     with av.open(str(path)) as file:
         sound = np.concatenate([frame.to_ndarray().ravel() for frame in file.decode(audio=0)])
     assert np.isfinite(sound).all() and sound.std() > 0
+
+
+def ours(workflow: dict[str, Any]) -> list[dict[str, Any]]:
+    """The pack's own nodes in a workflow and its sub-graphs."""
+    graphs = [workflow, *workflow.get("definitions", {}).get("subgraphs", ())]
+    return [node for graph in graphs for node in graph["nodes"] if node["type"].startswith("LML")]
+
+
+def test_the_generated_files_follow_the_nodes(definitions: dict[str, Any]) -> None:
+    stale = [name for name in TEMPLATES if ours(load(name)) != ours(make_workflows.workflow(definitions, name))]
+    assert ours(json.loads(SUBGRAPH.read_text())) == ours(blueprint.blueprint(definitions)), "run make workflows"
+    assert not stale, "run make workflows"
+
+
+def test_every_workflow_has_a_card_to_draw() -> None:
+    assert FILES.keys() <= make_thumbnails.CARDS.keys()
+
+
+def test_the_sub_graph_makes_a_picture(host: Client) -> None:
+    listed = requests.get(f"{host.url}/global_subgraphs", timeout=10).json()
+    (key,) = [key for key, entry in listed.items() if entry["name"] == SUBGRAPH.stem]
+    assert listed[key]["source"] == "custom_node" and listed[key]["info"]["node_pack"].endswith("lml-sampler")
+    workflow = json.loads(requests.get(f"{host.url}/global_subgraphs/{key}", timeout=10).json()["data"])
+    (node,) = workflow["nodes"]
+    assert all(port["label"] for port in node["inputs"])
+    prompt = smaller(host.to_api(workflow))
+    fewer_steps(prompt)
+    prompt[find(prompt, "CheckpointLoaderSimple")]["inputs"]["ckpt_name"] = "v1-5-pruned-emaonly-fp16.safetensors"
+    decoded = find(prompt, "VAEDecode")
+    prompt["shown"] = {"class_type": "PreviewImage", "inputs": {"images": [decoded, 0]}}
+    (picture,) = host.run(prompt).images["shown"]
+    assert picture.size == (SIDE, SIDE) and np.asarray(picture).std() > 5
 
 
 def test_what_does_not_fit_is_named(host: Client) -> None:

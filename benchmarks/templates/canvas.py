@@ -125,8 +125,9 @@ class Canvas:
         """What a file of that name holds."""
         sources = {node["id"]: node for node in self.nodes}
         for key, source, slot, *_ in self.links:
-            output = sources[source]["outputs"][slot]
-            output["links"] = [*(output["links"] or []), key]
+            if source in sources:  # not the end of a sub-graph
+                output = sources[source]["outputs"][slot]
+                output["links"] = [*(output["links"] or []), key]
         return {
             "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"lml-sampler/{name}")),
             "revision": 0,
