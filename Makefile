@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process unless told otherwise: more threads than free cores make a step several times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup test test-full test-workflows test-hosts lint node-definitions workflows demo demo-model bench-arithmetic bench-step-cost bench-quality bench-rank bench-sde zoo zoo-distill zoo-sheets
+.PHONY: setup test test-full test-workflows test-hosts lint node-definitions workflows demo demo-model bench-arithmetic bench-step-cost bench-quality bench-rank bench-sde zoo zoo-distill zoo-sheets eval-demo
 
 setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
@@ -73,3 +73,8 @@ zoo-distill: setup
 
 zoo-sheets: setup
 	$(BIN)/python -m zoo.reference $(ARGS)
+
+# A table of the demo model by the evaluation that also makes the paper's: see docs/evaluation.md.
+eval-demo: setup
+	$(BIN)/python benchmarks/eval.py make demo --workers 2
+	$(BIN)/python benchmarks/eval.py score demo

@@ -44,6 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     diffusers_folders.write(folder / "models")
     watched = audit(folder, folder / "custom_nodes" / PACK)
     packs = [TESTS / "packs" / name for name in ("test_faults", "test_tiny_model")]
+    packs.append(TESTS.parent / "benchmarks" / "evaluate" / "comfy_nodes")
     with comfyui(folder, ["--preview-method", "latent2rgb"], watched, packs) as client:
         yield client
     findings = (folder / "audit.log").read_text()

@@ -29,8 +29,9 @@ def comfyui(
     arguments: Sequence[str] = (),
     environment: dict[str, str] | None = None,
     packs: Sequence[Path] = (),
+    device: Sequence[str] = ("--cpu",),
 ) -> Iterator[Client]:
-    """Run ComfyUI on the CPU and a free port for the length of a `with`, and give a client to it.
+    """Run ComfyUI on a free port, and on the CPU unless told otherwise, for the length of a `with`; give a client.
 
     Args:
         folder: ComfyUI's base folder (inputs, outputs, custom nodes); the pack is linked into it, `comfyui.log` is
@@ -38,6 +39,7 @@ def comfyui(
         arguments: further command line arguments.
         environment: further environment variables.
         packs: further custom nodes to link beside it.
+        device: the arguments that choose the device.
 
     Raises:
         ServerError: see there.
@@ -50,7 +52,7 @@ def comfyui(
     for name in ("input", "output", "temp", "user"):
         (folder / name).mkdir(exist_ok=True)
     port = _free_port()
-    command = [sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "main.py", *device, "--listen", "127.0.0.1", "--port", str(port)]
     command += ["--base-directory", str(folder), "--disable-api-nodes", *arguments]
     log = folder / "comfyui.log"
     with log.open("w") as output:

@@ -1,0 +1,135 @@
+"""What is to be made, who makes it, and what becomes of it: the same for every engine."""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .store import Store
+from .units import Unit
+
+ATTEMPTS = 3
+"""How often a unit may lose its worker before it is taken for the cause."""
+SAY_EVERY = 10.0
+"""Seconds between two lines of progress."""
+
+
+@dataclass
+class Counts:
+    """What happened in one call of `make`."""
+
+    made: int = 0
+    pictures: int = 0
+    done_before: int = 0
+    lost: int = 0
+    """Times that a worker died over a unit."""
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """(cell, reason) of units that will not be made."""
+
+
+class Board:
+    """Hands out units and takes results; to be used from several threads.
+
+    An error that no worker can do anything about, such as a full disk, ends everything: `stop`.
+    """
+
+    def __init__(self, store: Store, units: Sequence[Unit]) -> None:
+        self.store, self.counts = store, Counts()
+        self.error: Exception | None = None
+        self._lock = threading.Condition()
+        self._attempts: Counter[str] = Counter()
+        self._out: set[str] = set()
+        self._left: deque[Unit] = deque()
+        self._started = self._said = time.monotonic()
+        self._pictures = 0
+        for unit in units:
+            failure = store.failure(unit)
+            if store.is_done(unit):
+                self.counts.done_before += 1
+            elif failure:
+                self.counts.failed.append((unit.cell, failure["reason"]))
+            else:
+                self._left.append(unit)
+                self._pictures += unit.pictures
+
+    def take(self, wait: bool = True) -> Unit | None:
+        """The next unit; None when there is nothing more to do, or nothing now and `wait` is false."""
+        with self._lock:
+            while wait and not self._left and self._out and not self.error:
+                self._lock.wait(0.5)
+            if self.error or not self._left:
+                return None
+            unit = self._left.popleft()
+            self._out.add(unit.key)
+            return unit
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left and nothing under way, or everything has been stopped."""
+        with self._lock:
+            return self.error is not None or not (self._left or self._out)
+
+    def done(self, unit: Unit, content: bytes, worker: str, seconds: float) -> None:
+        """A unit is made."""
+        try:
+            self.store.keep(unit, content, worker=worker, seconds=round(seconds, 3))
+        except Exception as error:
+            return self.stop(error)
+        with self._lock:
+            self.counts.made += 1
+            self.counts.pictures += unit.pictures
+            self._give_back(unit)
+            self._say()
+
+    def lost(self, unit: Unit, reason: str) -> None:
+        """The worker of a unit died or is out of reach."""
+        with self._lock:
+            self.counts.lost += 1
+            self._attempts[unit.key] += 1
+            if self._attempts[unit.key] < ATTEMPTS:
+                self._left.append(unit)
+                self._give_back(unit)
+                return
+        self._fail(unit, f"its worker died {ATTEMPTS} times: {reason}", "lost")
+
+    def refused(self, unit: Unit, reason: str) -> None:
+        """A unit cannot be made."""
+        self._fail(unit, reason, "refused")
+
+    def put_back(self, unit: Unit) -> None:
+        """A worker gives up before it has begun a unit."""
+        with self._lock:
+            self._left.appendleft(unit)
+            self._give_back(unit)
+
+    def stop(self, error: Exception) -> None:
+        """End everything; what is made is kept."""
+        with self._lock:
+            self.error = self.error or error
+            self._lock.notify_all()
+
+    def _fail(self, unit: Unit, reason: str, kind: str) -> None:
+        try:
+            self.store.fail(unit, reason, kind)
+        except Exception as error:
+            return self.stop(error)
+        with self._lock:
+            self.counts.failed.append((unit.cell, reason))
+            self._give_back(unit)
+
+    def _give_back(self, unit: Unit) -> None:
+        self._out.discard(unit.key)
+        self._lock.notify_all()
+
+    def _say(self) -> None:
+        now = time.monotonic()
+        if now - self._said < SAY_EVERY:
+            return
+        self._said = now
+        speed = self.counts.pictures / (now - self._started)
+        left = (self._pictures - self.counts.pictures) / speed / 60
+        print(
+            f"{self.counts.pictures} of {self._pictures} pictures, {speed:.2f} a second, {left:.0f} minutes left",
+            flush=True,
+        )

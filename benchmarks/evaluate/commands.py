@@ -1,0 +1,191 @@
+"""The commands of `benchmarks/eval.py`.
+
+What takes seconds to import is imported where it is needed: stub workers start anew each time that they die.
+"""
+
+import functools
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from . import engines, suite, units
+from .board import Board
+from .errors import EvaluationError
+from .store import Store
+from .suite import Suite
+from .units import Unit
+
+OUT = Path(__file__).resolve().parents[2] / ".evaluate"
+
+
+def folder_of(options: Namespace) -> Path:
+    """Where an evaluation is kept."""
+    return options.out or OUT / Path(options.suite).stem
+
+
+def plan(options: Namespace) -> None:
+    """Write every unit, run nothing, say how much it is."""
+    chosen = suite.load(options.suite)
+    todo, store = units.units(chosen), Store(folder_of(options))
+    lines = [{"key": unit.key, "cell": unit.cell, "pictures": unit.pictures} for unit in todo]
+    store.write(store.folder / "plan.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+    print(said(chosen, todo, store, options.seconds_a_call, options.workers))
+
+
+def said(chosen: Suite, todo: list[Unit], store: Store, seconds: float | None, workers: int) -> str:
+    """How much a suite is, and how long it takes if that can be known."""
+    done = sum(store.is_done(unit) for unit in todo)
+    pictures, calls = sum(unit.pictures for unit in todo), units.calls(chosen)
+    text = [
+        f"{chosen.title}",
+        f"{len(units.cells(chosen))} cells, {len(todo)} units ({done} made), {pictures} pictures, {calls} calls of the "
+        "model for one picture each",
+    ]
+    left = sum(unit.pictures for unit in todo if not store.is_done(unit))
+    measured = [line["seconds"] / line["pictures"] for line in store.log() if line["pictures"]]
+    if seconds is not None:
+        text.append(f"about {calls * seconds / workers / 3600:.3g} hours on {workers} workers at {seconds} s a call")
+    elif measured:
+        each = sum(measured) / len(measured)
+        hours = each * left / workers / 3600
+        text.append(f"about {hours:.3g} more hours on {workers} workers, at the {each:.3g} s a picture so far")
+    else:
+        text.append("how long is not known before some units are made: give --seconds-a-call, or make some")
+    if chosen.files:
+        text += ["needs:", *(f"  {file.path}  from {file.source}" for file in chosen.files)]
+    if chosen.prompts and chosen.prompts.source:
+        text.append(f"  {chosen.prompts.file}  from {chosen.prompts.source}")
+    return "\n".join(text)
+
+
+def make(options: Namespace) -> int:
+    """Make what is not made; the exit status."""
+    chosen = suite.load(options.suite)
+    todo, store = units.units(chosen), Store(folder_of(options))
+    with store.owned():
+        if options.again:
+            store.forgive()
+        if options.engine == "ray":
+            board = _on_ray(chosen, todo, store, options)
+        else:
+            board = _here(chosen, todo, store, options)
+    counts = board.counts
+    print(f"{counts.made} units made, {counts.done_before} were made before, {counts.lost} times a worker died", end="")
+    print(f", {len(counts.failed)} units cannot be made" if counts.failed else "")
+    for cell, reason in dict(counts.failed).items():
+        print(f"  {cell}: {reason}")
+    if board.error:
+        raise board.error
+    if counts.failed:
+        print("Their cells are in no table. `make --again` tries them once more.")
+    return 1 if counts.failed else 0
+
+
+def _here(chosen: Suite, todo: list[Unit], store: Store, options: Namespace) -> Board:
+    from .worker import ComfyWorker, OwnComfyWorker
+
+    template = units.cell_workflow(chosen, units.cells(chosen)[0], chosen.template)
+    if options.server:
+        workers: list[Any] = [ComfyWorker(address, chosen.files, template) for address in options.server]
+    else:
+        workers = [
+            OwnComfyWorker(f"comfyui {number}", chosen.files, template, options.models, device)
+            for number, device in enumerate(devices(options.workers))
+        ]
+    try:
+        store.hold_to(engines.ask_all(workers))
+        board = Board(store, todo)
+        if not board.is_over:
+            engines.compare_workers(workers, todo[0], _kept(store, todo[0]))
+            engines.make_in_threads(board, workers, options.patience)
+        return board
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+def _on_ray(chosen: Suite, todo: list[Unit], store: Store, options: Namespace) -> Board:
+    from . import ray_engine
+
+    template = units.cell_workflow(chosen, units.cells(chosen)[0], chosen.template)
+    with ray_engine.cluster(options.ray_address, cpus=options.workers or None):
+        gpus = ray_engine.gpus()
+        count = options.workers or gpus or 1
+        device = () if gpus else ("--cpu",)
+        new = functools.partial(_worker_of_actor, chosen.files, template, options.models, device)
+        actors = ray_engine.make_actors(new, count, on_gpus=bool(gpus))
+        store.hold_to(ray_engine.ask_actors(actors))
+        board = Board(store, todo)
+        if not board.is_over:
+            ray_engine.compare_actors(actors, todo[0], _kept(store, todo[0]))
+            ray_engine.make_on_ray(board, actors, options.patience)
+        return board
+
+
+def _worker_of_actor(files: Any, template: Any, models: Path | None, device: Any, number: int) -> Any:
+    from .worker import OwnComfyWorker
+
+    return OwnComfyWorker(f"actor {number}", files, template, models, device)
+
+
+def devices(workers: int) -> list[tuple[str, ...]]:
+    """The device arguments of each ComfyUI: one for every GPU, or so many on the processor."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if not gpus:
+        return [("--cpu",)] * (workers or 1)
+    return [("--cuda-device", str(number % gpus)) for number in range(workers or gpus)]
+
+
+def _kept(store: Store, unit: Unit) -> bytes | None:
+    return store.path(unit).read_bytes() if store.is_done(unit) else None
+
+
+def score(options: Namespace) -> None:
+    """Score what is whole, and print the tables."""
+    from . import scoring
+
+    scoring.score(
+        suite.load(options.suite), Store(folder_of(options)), options.reference, options.weights, options.clip
+    )
+    table(Namespace(folders=[folder_of(options)]))
+
+
+def table(options: Namespace) -> None:
+    """Write and print the tables of scored folders."""
+    from . import tables
+
+    parts = []
+    for folder in options.folders:
+        path = folder / "scores.json"
+        if not path.exists():
+            raise EvaluationError(f"{path} is missing: run `score` first.")
+        parts.append(json.loads(path.read_text()))
+    scores = tables.merged(parts)
+    store = Store(options.folders[0])
+    text = tables.markdown(scores)
+    store.write(store.folder / "table.md", text.encode())
+    store.write(store.folder / "table.csv", tables.comma_separated(scores).encode())
+    print(text)
+    print(f"Written to {store.folder / 'table.md'} and table.csv")
+
+
+def export(options: Namespace) -> None:
+    """Write pictures for another benchmark."""
+    from .export import t2i_compbench
+
+    chosen = suite.load(options.suite)
+    target = options.target or folder_of(options) / "t2i-compbench"
+    count = t2i_compbench(chosen, Store(folder_of(options)), target, options.model, Path(options.suite).stem)
+    print(f"{count} pictures in {target}")
+
+
+def simulate(options: Namespace) -> None:
+    """Make stub units, with workers that die."""
+    from .simulate import said, simulate
+    from .stub import Stub
+
+    stub = Stub(seconds=options.seconds, dying=options.dying)
+    print(said(simulate(options.out, options.units, options.engine, options.workers, stub)))

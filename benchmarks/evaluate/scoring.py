@@ -1,0 +1,160 @@
+"""Scores of all whole cells, kept as `scores.json`: what a table is made of."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import measures
+from .clip import Clip, cmmd
+from .errors import EvaluationError
+from .features import Extractor, Features, load, reference, save
+from .measures import Frechet, Score
+from .pictures import Made, check_equal, counted, made
+from .store import Store
+from .suite import Suite
+
+RESAMPLES = 100
+NEEDS_FEATURES = ("fid", "kid", "prc")
+Scores = dict[str, Any]
+
+
+def score(
+    suite: Suite, store: Store, real: str | None = None, weights: Path | None = None, clip: Path | None = None
+) -> Scores:
+    """Score the whole cells of a suite and keep the result.
+
+    Args:
+        suite, store: what was made.
+        real: the real pictures, in place of the suite's `reference`: a folder, a data set of torch-fidelity, an .npz
+            file.
+        weights: file of the weights of the feature network.
+        clip: folder of a CLIP model.
+
+    Raises:
+        EvaluationError: something is missing, or cells that are to be compared are not of one kind.
+    """
+    if store.about is None:
+        raise EvaluationError(f"Nothing has been made in {store.folder} yet.")
+    everything = made(suite, store)
+    whole = [cell for cell in everything if not cell.missing]
+    if not whole:
+        raise EvaluationError(f"No cell in {store.folder} is whole yet: run `make` again.")
+    about = {cell.cell.name: counted(cell) for cell in whole}
+    check_equal(suite, about)
+    resampled = measures.picks(suite.pictures, RESAMPLES)
+    found: dict[str, dict[str, Score]] = {cell.cell.name: {} for cell in whole}
+    names = {}
+    if any(metric in suite.metrics for metric in NEEDS_FEATURES):
+        extractor = Extractor(suite.extractor, weights)
+        names = {"extractor": extractor.identity, "reference": real or suite.reference}
+        _of_features(suite, store, whole, extractor, real or suite.reference, resampled, found)
+    if "clip_score" in suite.metrics or "cmmd" in suite.metrics:
+        _of_clip(suite, whole, clip, real or suite.reference, resampled, found)
+    if "seconds" in suite.metrics:
+        for cell in whole:
+            seconds = about[cell.cell.name]["seconds"]
+            found[cell.cell.name]["seconds"] = Score(seconds, np.empty(0))
+    scores = {
+        "title": suite.title,
+        "kind": suite.kind,
+        "n": suite.pictures,
+        "baseline": suite.baseline,
+        "columns": list(suite.grid),
+        "unknown": list(suite.unknown),
+        "versions": store.about.versions,
+        "files": store.about.files,
+        **names,
+        "missing": {cell.cell.name: cell.missing for cell in everything if cell.missing},
+        "cells": [_entry(cell, about[cell.cell.name], found[cell.cell.name]) for cell in whole],
+    }
+    store.write(store.folder / "scores.json", json.dumps(scores, indent=1).encode())
+    return scores
+
+
+def _entry(cell: Made, about: dict[str, Any], scores: dict[str, Score]) -> dict[str, Any]:
+    kept = {key: value for key, value in about.items() if key != "seconds_each"}
+    found = {name: {"value": each.value, "resampled": each.resampled.tolist()} for name, each in scores.items()}
+    name, point = cell.cell.sampler.name, cell.cell.point
+    return {"sampler": name, "point": point, "repeat": cell.cell.repeat, **kept, "scores": found}
+
+
+def _of_features(
+    suite: Suite,
+    store: Store,
+    whole: list[Made],
+    extractor: Extractor,
+    real_name: str,
+    resampled: list[Any],
+    found: dict[str, dict[str, Score]],
+) -> None:
+    if not real_name:
+        raise EvaluationError("The suite names no reference: give the real pictures with --reference.")
+    real = _kept(
+        store.folder / "features" / f"real-{_short(real_name, extractor.identity)}.npz", extractor, None, real_name
+    )
+    frechet = Frechet(real) if "fid" in suite.metrics else None
+    for cell in whole:
+        units = " ".join(path.stem for path in cell.paths)
+        features = _kept(store.folder / "features" / f"{_short(units, extractor.identity)}.npz", extractor, cell, "")
+        if len(features) != suite.pictures:
+            raise EvaluationError(
+                f"{cell.cell.name} has {len(features)} pictures, others {suite.pictures}: not comparable."
+            )
+        scores = found[cell.cell.name]
+        if frechet is not None:
+            scores["fid"] = frechet.score(features, resampled)
+        if "kid" in suite.metrics:
+            scores["kid"] = measures.kid(features, real, resampled)
+        if "prc" in suite.metrics:
+            scores |= measures.precision_recall(features, real)
+
+
+def _kept(path: Path, extractor: Extractor, cell: Made | None, real_name: str) -> Features:
+    """Features of a cell or of the real pictures, taken once."""
+    if path.exists():
+        return load(path, extractor.identity)
+    if cell is None:
+        features = reference(real_name, extractor)
+    else:
+        features = extractor(picture for picture, _ in cell.pictures())
+    save(path, features, extractor.identity)
+    return features
+
+
+def _of_clip(
+    suite: Suite,
+    whole: list[Made],
+    folder: Path | None,
+    real_name: str,
+    resampled: list[Any],
+    found: dict[str, dict[str, Score]],
+) -> None:
+    if folder is None:
+        raise EvaluationError("clip_score and cmmd need a CLIP model: give its folder with --clip.")
+    clip = Clip(folder)
+    real = clip.pictures(_real_pictures(real_name)) if "cmmd" in suite.metrics else None
+    for cell in whole:
+        scores = found[cell.cell.name]
+        if "clip_score" in suite.metrics:
+            pairs = ((picture, prompt["prompt"]) for picture, prompt in cell.pictures())
+            scores["clip_score"] = measures.mean(clip.scores(pairs), resampled)
+        if real is not None:
+            scores["cmmd"] = cmmd(clip.pictures(picture for picture, _ in cell.pictures()), real)
+
+
+def _real_pictures(name: str) -> Any:
+    from PIL import Image
+
+    path = Path(name)
+    if not name or not path.is_dir():
+        raise EvaluationError("cmmd needs a folder of real pictures: give it with --reference.")
+    for file in sorted(path.rglob("*")):
+        if file.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
+            yield np.asarray(Image.open(file).convert("RGB"))
+
+
+def _short(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
