@@ -62,7 +62,6 @@ STEPS = 4
 SIZES = {
     "LML_Demo": {(256, 256)},
     "LML_SD15_Hires_Fix": {(64, 64), (96, 96)},
-    "LML HunyuanVideo 1.5 text to video": {(64, 64)},
     "LML_Wan21_Text_to_Video": {(64, 32)},
 }
 """Of the pictures of a run; 64 x 64 if not named."""

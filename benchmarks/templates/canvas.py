@@ -4,7 +4,9 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from comfy_host.install import main_place
 from comfy_host.prompts import default, inputs_of
+from node_definitions import version
 
 Info = dict[str, Any]
 Entry = tuple[str, dict[str, Any], bool]
@@ -16,7 +18,7 @@ TOP, GAP = 60, 50
 WIDTHS = {"files": 340, "prompts": 400, "sampling": 300, "result": 300}
 HEADER, ROW, WIDGET = 50, 24, 30
 TALL = {"CLIPTextEncode": 170, "SaveImage": 420, "SaveVideo": 300, "LoadImage": 400}
-CORE_VERSION, PACK_VERSION = "0.30.0", "0.1.0"
+CORE_VERSION, PACK_VERSION = main_place().version, version()
 
 
 def name_of(url: str) -> str:
@@ -79,35 +81,23 @@ class Canvas:
             KeyError: the host has no such node.
             TypeError: the node has no such input.
         """
-        definition = self.info[kind]
-        widgets, sockets = [], []
-        for name, entry in _shown(self.info, kind, inputs):
-            (widgets if entry[0] in WIDGETS else sockets).append((name, entry))
-        unknown = inputs.keys() - {name for name, _ in widgets + sockets}
+        shown = _shown(self.info, kind, inputs)
+        sockets = [(name, entry) for name, entry in shown if entry[0] not in WIDGETS]
+        widgets = [(name, entry) for name, entry in shown if entry[0] in WIDGETS]
+        unknown = inputs.keys() - dict(shown).keys()
         if unknown:
             raise TypeError(f"{kind} has no input {', '.join(sorted(unknown))}")
-        ports = max(len(sockets), len(definition["output"]))
         values = [value for name, entry in widgets for value in _saved(entry, inputs.get(name))]
-        height = TALL.get(kind, HEADER + ROW * ports + WIDGET * len(values))
-        node = self._place(column, kind, height)
+        outputs = self.info[kind]["output"]
+        ports = max(len(sockets), len(outputs))
+        node = self._place(column, kind, TALL.get(kind, HEADER + ROW * ports + WIDGET * len(values)))
         node["inputs"] = [self._socket(node["id"], k, name, entry, inputs) for k, (name, entry) in enumerate(sockets)]
         node["inputs"] += [_widget_port(name, entry) for name, entry in widgets]
-        names = definition.get("output_name") or definition["output"]
-        node["outputs"] = [
-            {"name": name, "type": output, "links": None}
-            for name, output in zip(names, definition["output"], strict=True)
-        ]
-        ours = kind.startswith("LML")
-        node["properties"] = {
-            "cnr_id": "lml-sampler" if ours else "comfy-core",
-            "ver": PACK_VERSION if ours else CORE_VERSION,
-            "Node name for S&R": kind,
-        }
-        node["widgets_values"] = values
-        if title:
-            node["title"] = title
+        names = zip(self.info[kind].get("output_name") or outputs, outputs, strict=True)
+        node["outputs"] = [{"name": name, "type": output, "links": None} for name, output in names]
+        node |= {"properties": _properties(kind), "widgets_values": values} | ({"title": title} if title else {})
         self.nodes.append(node)
-        return Node(node["id"], definition["output"])
+        return Node(node["id"], outputs)
 
     def model(self, kind: str, files: dict[str, str], **inputs: Any) -> Node:
         """Add a loader of files that the page offers to download: folders of models by address."""
@@ -157,6 +147,12 @@ class Canvas:
         elif not optional:
             raise TypeError(f"nothing is linked to {name}")
         return port
+
+
+def _properties(kind: str) -> dict[str, Any]:
+    ours = kind.startswith("LML")
+    package, number = ("lml-sampler", PACK_VERSION) if ours else ("comfy-core", CORE_VERSION)
+    return {"cnr_id": package, "ver": number, "Node name for S&R": kind}
 
 
 def _shown(info: Info, kind: str, inputs: dict[str, Any]) -> list[tuple[str, Entry]]:

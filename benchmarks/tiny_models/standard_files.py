@@ -115,8 +115,8 @@ def _umt5() -> Entries:
     return _t5("", UMT5) | {"spiece_model": dense(sentencepiece_model())}
 
 
-def _wan(channels: int) -> Entries:
-    return weights.random(transformers.wan(channels))
+def _wan(channels: int, expert: str = "") -> Entries:
+    return weights.random(transformers.wan(channels), file=expert)
 
 
 def _wan_vae() -> Entries:
@@ -185,10 +185,10 @@ FILES: dict[str, File] = {
     "text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors": File(lambda: _language_model("Qwen25_7BVLI")),
     "vae/qwen_image_vae.safetensors": File(_wan_vae),
     "diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors": File(lambda: _wan(16)),
-    "diffusion_models/wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors": File(lambda: _wan(16)),
-    "diffusion_models/wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors": File(lambda: _wan(16)),
-    "diffusion_models/wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors": File(lambda: _wan(36)),
-    "diffusion_models/wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors": File(lambda: _wan(36)),
+    "diffusion_models/wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors": File(lambda: _wan(16, "high")),
+    "diffusion_models/wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors": File(lambda: _wan(16, "low")),
+    "diffusion_models/wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors": File(lambda: _wan(36, "high")),
+    "diffusion_models/wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors": File(lambda: _wan(36, "low")),
     "text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors": File(_umt5),
     "vae/wan_2.1_vae.safetensors": File(_wan_vae),
     "diffusion_models/hunyuanvideo1.5_720p_t2v_fp16.safetensors": File(

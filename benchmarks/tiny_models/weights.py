@@ -17,19 +17,25 @@ MARK = dense(torch.frombuffer(bytearray(json.dumps({"format": "float8_e4m3fn"}).
 """What the host reads beside a matrix that is quantised, under the name comfy_quant."""
 
 
-def random(layout: Layout, dtype: torch.dtype = torch.float16) -> dict[str, Entry]:
-    """Weights of the usual size; norms and scales are one, biases zero. Each depends on its name alone."""
-    return {name: Entry(shape, dtype, _values(name, shape)) for name, shape in layout.items()}
+def random(layout: Layout, dtype: torch.dtype = torch.float16, file: str = "") -> dict[str, Entry]:
+    """Weights of the usual size; norms and scales are one, biases zero.
+
+    Args:
+        layout: names and shapes.
+        dtype: of all of them.
+        file: tells files of one layout apart: each tensor depends on this and its name alone.
+    """
+    return {name: Entry(shape, dtype, _values(name, shape, file)) for name, shape in layout.items()}
 
 
-def _values(name: str, shape: tuple[int, ...]) -> Tensor:
+def _values(name: str, shape: tuple[int, ...], file: str) -> Tensor:
     count = torch.Size(shape).numel()
     if len(shape) < 2 or name.endswith("gamma"):
         return torch.zeros(1) if name.endswith("bias") or not shape else torch.ones(count)
     filled, scale = FILLED, torch.Size(shape[1:]).numel() ** -0.5
     if name.endswith(EMBEDDINGS):
         filled, scale = TOKENS * shape[1], 1.0
-    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{file}{name}".encode()))
     return torch.randn(min(filled, count), generator=generator) * scale
 
 
