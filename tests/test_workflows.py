@@ -41,10 +41,10 @@ HEAVY = (
     "LML Qwen-Image text to image",
     "LML SDXL text to image",
     "LML Z-Image text to image",
-    "LML_FLUX_Schnell_4_Steps",
-    "LML_SD35_Medium_Text_to_Image",
-    "LML_SDXL_Base_and_Refiner",
-    "LML_Wan21_Text_to_Video",
+    "LML FLUX.1 schnell 4 steps",
+    "LML SD 3.5 medium text to image",
+    "LML SDXL base and refiner",
+    "LML Wan 2.1 text to video",
 )
 RUN = [name for name in FILES if FULL or name not in HEAVY]
 WIDGETS = ("INT", "FLOAT", "FLOAT,INT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3")
@@ -61,8 +61,8 @@ STEPS = 4
 """Of the models that need a second a step."""
 SIZES = {
     "LML_Demo": {(256, 256)},
-    "LML_SD15_Hires_Fix": {(64, 64), (96, 96)},
-    "LML_Wan21_Text_to_Video": {(64, 32)},
+    "LML SD 1.5 hires fix": {(64, 64), (96, 96)},
+    "LML Wan 2.1 text to video": {(64, 32)},
 }
 """Of the pictures of a run; 64 x 64 if not named."""
 CUSTOM = {key: value for key, value in dataclasses.asdict(DEFAULT_SETTINGS).items() if key != "strength"}
@@ -336,7 +336,7 @@ def test_the_sub_graph_makes_a_picture(host: Client) -> None:
 
 
 def test_what_does_not_fit_is_named(host: Client) -> None:
-    prompt = smaller(host.to_api(load("LML_SD15_Text_to_Image")))
+    prompt = smaller(host.to_api(load("LML SD 1.5 text to image")))
     sampler = find(prompt, "LMLKSampler")
     unknown = copy.deepcopy(prompt)
     unknown[sampler]["class_type"] = "LMLOfTomorrow"
