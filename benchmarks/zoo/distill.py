@@ -17,9 +17,9 @@ from .problems import EXPERTS, STUDENTS, fresh, load, weights_file
 from .train import SEED, Loss, denoising, error, levels, make, noisy
 
 CFG = 3.0
-STEPS = {8: 700, 4: 800}
+STEPS = {8: 500, 4: 500}
 """Training steps of a student by its number of steps."""
-EXPERT_STEPS = 400
+EXPERT_STEPS = 300
 RATE = 5e-4
 BOUNDARY = 0.875
 """The level at which the expert for high noise hands over to the one for low noise."""
