@@ -17,8 +17,7 @@ from .problems import EXPERTS, STUDENTS, fresh, load, weights_file
 from .train import SEED, Loss, denoising, error, levels, make, noisy
 
 CFG = 3.0
-STEPS = {8: 500, 4: 500}
-"""Training steps of a student by its number of steps."""
+STUDENT_STEPS = 500
 EXPERT_STEPS = 300
 RATE = 5e-4
 BOUNDARY = 0.875
@@ -97,7 +96,7 @@ def student(name: str) -> None:
     source = load(before if before in STUDENTS else origin)
     teacher = twice(euler(source, 1.0)) if before in STUDENTS else midpoint(source, CFG)
     made = continued(name, source)
-    make(made, leading(made, teacher, steps), STEPS[steps], RATE)
+    make(made, leading(made, teacher, steps), STUDENT_STEPS, RATE)
 
 
 def expert(name: str) -> None:

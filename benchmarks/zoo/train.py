@@ -23,6 +23,7 @@ SEED = 1234
 RATE = 1.5e-3
 WARM_UP = 200
 AVERAGE = 0.998
+"""Share of the averaged weights that a step keeps; (1 + n) / (10 + n) at first, so that the start is forgotten."""
 NO_LABEL = 0.15
 """Share of the examples whose label is dropped, so that guidance has its other side."""
 
@@ -74,11 +75,17 @@ def denoising(problem: Problem, draw: Callable[[Problem, int, torch.Generator], 
     return loss
 
 
+def averaging(kept: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+    """Move averaged weights towards those of a step, in place."""
+    n = int(count)
+    get_ema_multi_avg_fn(min(AVERAGE, (1 + n) / (10 + n)))(kept, current, count)
+
+
 def fit(problem: Problem, loss_of: Loss, steps: int, rate: float = RATE) -> tuple[nn.Module, float]:
     """Train for a number of steps; the averaged module, and the mean loss of the last tenth."""
     generator = torch.Generator().manual_seed(SEED)
     values, labels = examples(problem.spec.data)
-    average = AveragedModel(problem.module, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE))
+    average = AveragedModel(problem.module, multi_avg_fn=averaging)
     optimizer = torch.optim.AdamW(problem.module.parameters(), rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-3
