@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from lml_sampler import correct
 from lml_sampler.solvers.released import correct_released
 
-PAGE = ROOT / "nodes" / "web" / "docs" / "LMLSampler.md"
-PLOT = PAGE.with_suffix("") / "arithmetic.png"
+PAGE = ROOT / "docs" / "method.md"
+PLOT = ROOT / "docs" / "images" / "arithmetic.png"
 LATENTS = {
     "SD 1.5, 512²": (4, 64, 64),
     "SDXL, 1024², FLUX, 512²": (4, 128, 128),

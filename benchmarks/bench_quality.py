@@ -49,8 +49,8 @@ from tqdm import tqdm
 
 WORKERS = 2
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
-PAGE = ROOT / "nodes" / "web" / "docs" / "LMLSampler.md"
-PAGES = (PAGE, PAGE.with_suffix("") / "zh.md")
+PAGE = ROOT / "docs" / "measurements.md"
+IMAGES = ROOT / "docs" / "images"
 BLOCK = re.compile(r"(?<=<!-- quality -->\n).*?(?=<!-- end quality -->)", re.DOTALL)
 
 
@@ -157,17 +157,16 @@ def condition_tables(records: list[Record]) -> str:
 
 
 def write(records: list[Record], quick: bool, about: Record) -> None:
-    """JSON, tables and pictures; a full run also renews the help page."""
+    """JSON, tables and pictures; a full run also renews the page."""
     (FOLDER / "quality.json").write_text(json.dumps({**about, "cells": records}, indent=1))
     text, blocks = report(records), summary.blocks(records)
     parts = [text, "Every sampler against the best peer:", summary.ranking_table(blocks), condition_tables(records)]
     (FOLDER / "quality.md").write_text("\n\n".join(parts))
-    pictures = FOLDER if quick else PAGE.with_suffix("")
+    pictures = FOLDER if quick else IMAGES
     plots.heatmap(blocks, pictures / "quality_heatmap.png")
     plots.convergence(blocks, pictures / "quality_convergence.png")
     if not quick:
-        for page in PAGES:
-            page.write_text(BLOCK.sub(lambda _: f"{text}\n", page.read_text("utf-8")), "utf-8")
+        PAGE.write_text(BLOCK.sub(lambda _: f"{text}\n", PAGE.read_text("utf-8")), "utf-8")
     print(text, f"\nAll figures: {FOLDER / 'quality.md'} and quality.json. Pictures: {pictures}")
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from comfy_host.install import comfyui_path
-
 ROOT = Path(__file__).resolve().parents[1]
 SNAPSHOT = ROOT / "tests" / "node_definitions.json"
 RECORDED = ("default", "min", "max", "options")
@@ -37,13 +35,6 @@ def node_ids() -> list[str]:
     return sorted(name for source in sources for name in re.findall(r'node_id="(\w+)"', source))
 
 
-def offered_ids() -> list[str]:
-    """Those that the ComfyUI of the tests can offer: one before 0.20 cannot evaluate curves."""
-    version = re.findall(r'"(\d+)\.(\d+)', (comfyui_path() / "comfyui_version.py").read_text())[0]
-    old = tuple(map(int, version)) < (0, 20)
-    return [name for name in node_ids() if not (old and name == "LMLStrengthCurve")]
-
-
 def node_list(pack: ModuleType) -> list[Any]:
     """The node classes that the pack registers."""
 
@@ -62,10 +53,15 @@ def definitions(pack: ModuleType) -> Definitions:
         inputs = []
         for group in ("required", "optional"):
             for name, (kind, *rest) in info["input"].get(group, {}).items():
-                options = {key: rest[0][key] for key in RECORDED if rest and key in rest[0]}
+                options = {key: _bare(rest[0][key]) for key in RECORDED if rest and key in rest[0]}
                 inputs.append({"name": name, "type": kind, "optional": group == "optional", **options})
         result[info["name"]] = {"inputs": inputs, "outputs": list(info["output"])}
     return result
+
+
+def _bare(value: Any) -> Any:
+    """An option; of a choice that shows inputs, its name alone."""
+    return [one["key"] if isinstance(one, dict) else one for one in value] if isinstance(value, list) else value
 
 
 def breaking_changes(old: Definitions, new: Definitions) -> list[str]:

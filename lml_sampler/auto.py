@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from .correction import inner, nonzero
-from .damping import relative_damping
+from .damping import auto_sensitivity
 from .parametrization import Level, from_denoised
 from .schedule_gain import BendGain, ScheduleGain, bend_gain, hindsight_gain, mean_hindsight, mean_width, schedule_gain
 from .settings import LMLSettings
@@ -187,7 +187,7 @@ def _foresee(
     if weight is not None:
         mean.mul_(weight)
     turn = Turn(seen.change, seen.length, memory.level, foreseen)
-    damping = relative_damping(settings)[0] / seen.trusted
+    damping = settings.damping / seen.trusted
     return mean, AutoMemory(noise, seen.energy, step.here, expected, turn), damping
 
 
@@ -239,10 +239,9 @@ def _doubt(
 
 def _trusted(settings: LMLSettings, energy: Tensor, deviation: Tensor) -> Tensor:
     """The share that the damping leaves of a change, `[B, 1, ...]`: 1 / (1 + c deviation / energy)."""
-    damping, sensitivity = relative_damping(settings)
-    return energy / torch.add(energy, deviation, alpha=sensitivity / damping)
+    return energy / torch.add(energy, deviation, alpha=auto_sensitivity(settings))
 
 
 def _most(settings: LMLSettings) -> float:
-    """kappa / lambda: the share of what the schedule asks for that is taken where nothing is damped."""
-    return settings.kappa * settings.strength / settings.damping
+    """The share of what the schedule asks for that is taken where nothing is damped."""
+    return settings.kappa

@@ -25,6 +25,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+MOST_RUN = 1e18
+"""A rotation by less than 1 / MOST_RUN is none, even in float64; the square of this is still a float32."""
+
 
 class Turn(NamedTuple):
     """How a direction turned since the step before, per sample."""
@@ -79,7 +82,7 @@ def correct(
     Args:
         step: `[B, ...]`, the vector u to correct, any rank from 2.
         previous: `[B, ...]`, the vector p of the step before, not corrected.
-        damping: lambda > 0 in units of `|u|^2`, a number or one per sample as `[B]`.
+        damping: lambda >= 0 in the units of `|u|^2`, a number or one per sample as `[B]`. 0 is the limit from above.
         kappa: kappa in [0, 1], the share of `previous` in the Hessian.
         weight: broadcastable to `step`, in [0, 1]: how much each element counts in the norms and is corrected.
             Elements of weight 0 are returned as they are.
@@ -187,14 +190,24 @@ def combine(step: Tensor, across: Tensor, shares: Shares, weight: Tensor | None 
 def rotation(turn: Turn, damping: float | Tensor, kappa: float, sensitivity: float = 0.0) -> Shares:
     """What of u and of `turn.across` makes the corrected vector.
 
-    `damping` is relative here, lambda / <u, u>, and grows by `sensitivity` tan^2.
+    `damping` is relative here, lambda / <u, u>, and grows by `sensitivity` tan^2. `kappa` > 0.
+
+        rise / run = (1 + kappa a) tan / (damping / kappa + (sensitivity / kappa + kappa) tan^2)
+
+    Neither may leave the range of float32, whatever lambda and kappa are.
     """
     tangent_squared = turn.tangent_squared
-    lever = (turn.along * kappa**2).add_(kappa).mul_(tangent_squared.sign())  # without a turn `across` is rounding
-    slope = lever.div_((tangent_squared * (sensitivity + kappa**2)).add_(damping))
-    cosine = (slope * tangent_squared).mul_(slope).add_(1).rsqrt_()
-    other = slope.mul_(cosine)
+    rise = (turn.along * kappa).add_(1).mul_(tangent_squared.sign())  # without a turn `across` is rounding
+    divisor = max(kappa, 1e-30)  # below it float32 would soon divide by 0
+    run = (tangent_squared * (min(sensitivity / divisor, MOST_RUN) + kappa)).add_(_least(damping / divisor))
+    run.clamp_(1 / MOST_RUN, MOST_RUN)
+    scale = (rise * rise).mul_(tangent_squared).addcmul_(run, run).rsqrt_()
+    cosine, other = run.mul_(scale), rise.mul_(scale)
     return Shares(torch.addcmul(cosine, other, turn.overlap), other)
+
+
+def _least(run: float | Tensor) -> float | Tensor:
+    return run.clamp_max(MOST_RUN) if isinstance(run, Tensor) else min(run, MOST_RUN)
 
 
 def inner(first: Tensor, second: Tensor, weight: Tensor | None = None, product: Tensor | None = None) -> Tensor:
@@ -211,10 +224,10 @@ def nonzero(energy: Tensor) -> Tensor:
 
 
 def check_damping(damping: float) -> None:
-    """Raise ValueError unless lambda is a finite number above 0."""
-    if not (math.isfinite(damping) and damping > 0):
+    """Raise ValueError unless lambda is a finite number from 0 up."""
+    if not (math.isfinite(damping) and damping >= 0):
         raise ValueError(
-            f"damping (λ) is {damping}; it must be a finite number above 0. "
+            f"damping (λ) is {damping}; it must be a finite number from 0 up. "
             "Raise it to weaken the correction; set kappa (κ) to 0 to switch the correction off."
         )
 
@@ -223,6 +236,5 @@ def check_kappa(kappa: float) -> None:
     """Raise ValueError unless kappa is in [0, 1]."""
     if not 0 <= kappa <= 1:
         raise ValueError(
-            f"kappa (κ) is {kappa}; it must be within [0, 1]. "
-            "0 switches the correction off, 1 builds the Hessian from the previous step alone."
+            f"kappa (κ) is {kappa}; it must be within [0, 1]. 0 switches the correction off, 1 follows all of it."
         )

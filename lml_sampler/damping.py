@@ -6,7 +6,7 @@ from .correction import nonzero
 from .settings import LMLSettings
 
 TURN_SENSITIVITY = 10.0
-"""How much a turn of the path adds to the damping in the adaptive mode, in units of tan^2.
+"""How much a turn of the path adds to the damping in the adaptive mode, in units of lambda tan^2.
 
 The path turns little without guidance, strongly in the first steps with it and on every last step (sigma to 0), where
 extrapolating it does harm: there the correction all but ends.
@@ -21,27 +21,29 @@ A line misses the more the further it reaches: on that turn the factor is 25 (1 
 """
 
 MOST_DAMPING = 1e30
-"""Above it the correction is nothing in float64 even, and float32 has no number for it soon."""
+"""Above it the correction is nothing in float64 even, and float32 soon has no number for it."""
 
 
 def relative_damping(settings: LMLSettings) -> tuple[float, float]:
     """The damping of one step in units of |u|^2, and what each unit of tan^2 adds to it.
 
-    relative   lambda                        the same meaning at every size and for every model
-    adaptive   lambda (1 + c tan^2)          damped more where the path bends: |u|^2 + c |w|^2 for |u|^2
+    relative   lambda + 1                    the same meaning at every size and for every model
+    adaptive   lambda (1 + c tan^2) + 1      damped more where the path bends
 
-    with lambda = damping / strength.
+    The 1 bounds the gain: kappa / (lambda + 1) for small turns, so lambda = 0 takes the whole last turn once more.
     """
-    damping = min(settings.damping / settings.strength, MOST_DAMPING)
-    if settings.damping_mode == "relative":
-        return damping, 0.0
-    return damping, damping * (AUTO_SENSITIVITY if settings.scheme == "auto" else TURN_SENSITIVITY)
+    damping = min(settings.damping, MOST_DAMPING)
+    return damping + 1, 0.0 if settings.damping_mode == "relative" else damping * TURN_SENSITIVITY
+
+
+def auto_sensitivity(settings: LMLSettings) -> float:
+    """How much a unit of tan^2 takes from the trust of the scheme `auto`."""
+    return 0.0 if settings.damping_mode == "relative" else min(settings.damping, MOST_DAMPING) * AUTO_SENSITIVITY
 
 
 def rotates_little(settings: LMLSettings) -> bool:
-    """Whether the slope of the rotation stays below 10 all through a run: its turns may be measured by products."""
-    strength = settings.strength * max((factor for _, factor in settings.strength_curve), default=1.0)
-    return settings.damping_mode != "absolute" and settings.kappa * strength <= 5 * settings.damping
+    """Whether the slope of the rotation stays bounded all through a run: its turns may be measured by products."""
+    return settings.damping_mode != "absolute"
 
 
 def any_damping(settings: LMLSettings, energy: Tensor) -> tuple[float | Tensor, float]:
@@ -49,5 +51,6 @@ def any_damping(settings: LMLSettings, energy: Tensor) -> tuple[float | Tensor, 
 
     absolute   lambda / |u|^2                the paper's lambda; |u|^2 grows with the size of the latent
     """
-    damping, sensitivity = relative_damping(settings)
-    return (damping / nonzero(energy), 0.0) if settings.damping_mode == "absolute" else (damping, sensitivity)
+    if settings.damping_mode == "absolute":
+        return settings.damping / nonzero(energy), 0.0
+    return relative_damping(settings)

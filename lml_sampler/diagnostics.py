@@ -78,8 +78,8 @@ class Recorder:
         settings, index, steps = self.settings, len(self._notes) - 1, len(self._levels) - 1
         if settings is None or settings.neutral:
             self.note("the settings are neutral: this is the plain scheme")
-        elif settings.strength_factor(index, steps) == 0:
-            self.note("the strength curve is 0 here")
+        elif settings.kappa_factor(index, steps) == 0:
+            self.note("the κ curve is 0 here")
         elif not settings.corrects(index, steps):
             self.note("outside of start_percent to end_percent")
         self.mark()

@@ -31,10 +31,8 @@ class LMLSettings:
             the `direction` of ddim: the noise put back at the next level, not the one taken out (the released DDIM).
         damping_mode: the unit of `damping`: `relative` (of |u|^2), `adaptive` (relative, and more where the path
             turns) or `absolute` (the paper's; not with the scheme `auto`).
-        strength: divides lambda: 1 is neutral, more corrects more, 0 is the plain scheme, bit for bit.
-        damping: lambda > 0. Large values leave the plain scheme.
-        kappa: kappa in [0, 1]. 0 is the plain scheme, bit for bit. For small kappa only `kappa / lambda` matters. In
-            the scheme `auto` the share of the gain that the schedule asks for.
+        damping: lambda, finite and >= 0. 0 trusts the model, large values fall back to the plain scheme.
+        kappa: kappa in [0, 1], how much of the correction is followed: 1 all of it, 0 is the plain scheme, bit for bit.
         start_percent: share of the steps of this run after which the correction starts (the released `freeze`).
         end_percent: share of the steps after which it ends.
         lower_order_final: fall to order 2 on the last but one step and 1 on the last, as the released DPM-Solver does
@@ -45,7 +43,7 @@ class LMLSettings:
         renoise: take every step down to sigma 0 and add fresh noise of the next level (the released stochastic flow
             sampling); in place of `eta`.
         s_noise: factor on that noise.
-        strength_curve: points (share of the steps, factor on strength), by rising shares in [0, 1]; linear between
+        kappa_curve: points (share of the steps, factor in [0, 1] on kappa), by rising shares in [0, 1]; linear between
             them, constant outside; where it is 0 the plain scheme steps. None: 1 throughout.
 
     Raises:
@@ -60,7 +58,6 @@ class LMLSettings:
     solver_type: SolverType = "midpoint"
     target: Target = "score"
     damping_mode: DampingMode = "adaptive"
-    strength: float = 1.0
     damping: float = 1.0
     kappa: float = 1.0
     start_percent: float = 0.0
@@ -70,7 +67,7 @@ class LMLSettings:
     eta: float = 0.0
     renoise: bool = False
     s_noise: float = 1.0
-    strength_curve: tuple[tuple[float, float], ...] = ()
+    kappa_curve: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         _check_choice("scheme", self.scheme, Scheme)
@@ -80,11 +77,6 @@ class LMLSettings:
         _check_choice("arithmetic", self.arithmetic, Arithmetic)
         check_damping(self.damping)
         check_kappa(self.kappa)
-        if not (math.isfinite(self.strength) and self.strength >= 0):
-            raise ValueError(
-                f"strength is {self.strength}; it must be a finite number from 0 up. "
-                "1 is neutral, 0 switches the correction off."
-            )
         if self.order not in (1, 2, 3):
             raise ValueError(f"order is {self.order}; it must be 1, 2 or 3. 1 is the robust choice with guidance.")
         if self.scheme in ("auto", "ddim") and self.order != 1:
@@ -123,7 +115,7 @@ class LMLSettings:
             raise ValueError(f"eta is {self.eta} and renoise is on; set eta to 0: renoising leaves no noise to add to.")
         if not (math.isfinite(self.s_noise) and self.s_noise >= 0):
             raise ValueError(f"s_noise is {self.s_noise}; it must be a finite number from 0 up. 1 is neutral.")
-        _check_curve(self.strength_curve)
+        _check_curve(self.kappa_curve)
 
     @property
     def stochastic(self) -> bool:
@@ -133,16 +125,18 @@ class LMLSettings:
     @property
     def neutral(self) -> bool:
         """Whether nothing is ever corrected. The released arithmetic is not neutral even for kappa 0."""
-        return self.strength == 0 or (self.kappa == 0 and self.arithmetic == "exact")
+        return self.kappa == 0 and self.arithmetic == "exact"
 
     def corrects(self, step: int, steps: int) -> bool:
         """Whether step number `step` (from 0) of `steps` is corrected."""
         inside = self.start_percent <= step / steps < self.end_percent
-        return not self.neutral and inside and self.strength_factor(step, steps) > 0
+        if self.kappa == 0 or not inside:
+            return inside and not self.neutral
+        return self.kappa * self.kappa_factor(step, steps) > 0
 
-    def strength_factor(self, step: int, steps: int) -> float:
-        """The value of the strength curve at step number `step` (from 0) of `steps`."""
-        share, points = step / steps, self.strength_curve
+    def kappa_factor(self, step: int, steps: int) -> float:
+        """The value of the kappa curve at step number `step` (from 0) of `steps`."""
+        share, points = step / steps, self.kappa_curve
         if not points or share <= points[0][0]:
             return points[0][1] if points else 1.0
         for (left, low), (right, high) in itertools.pairwise(points):
@@ -151,21 +145,21 @@ class LMLSettings:
         return points[-1][1]
 
     def at(self, step: int, steps: int) -> "LMLSettings":
-        """The settings of one step: the strength curve is in the strength. A step of factor 0 is not corrected."""
-        factor = self.strength_factor(step, steps)
-        return self if factor in (0, 1) else replace(self, strength=self.strength * factor)
+        """The settings of one step: the curve is in kappa. A step of factor 0 is not corrected."""
+        factor = self.kappa_factor(step, steps)
+        return self if factor in (0, 1) else replace(self, kappa=self.kappa * factor)
 
 
 def _check_curve(points: Any) -> None:
-    remedy = "Give pairs (share of the steps, factor), or nothing for a constant strength."
+    remedy = "Give pairs (share of the steps, factor), or nothing for a constant kappa."
     try:
         shares, factors = [float(share) for share, _ in points], [float(factor) for _, factor in points]
     except (TypeError, ValueError) as error:
-        raise ValueError(f"strength_curve is {points!r}, which is no list of points. {remedy}") from error
+        raise ValueError(f"kappa_curve is {points!r}, which is no list of points. {remedy}") from error
     if any(not 0 <= share <= 1 for share in shares) or any(a >= b for a, b in itertools.pairwise(shares)):
-        raise ValueError(f"strength_curve has the shares {shares}; they must rise within [0, 1]. {remedy}")
-    if any(not (math.isfinite(factor) and factor >= 0) for factor in factors):
-        raise ValueError(f"strength_curve has the factors {factors}; they must be finite and from 0 up. {remedy}")
+        raise ValueError(f"kappa_curve has the shares {shares}; they must rise within [0, 1]. {remedy}")
+    if any(not 0 <= factor <= 1 for factor in factors):
+        raise ValueError(f"kappa_curve has the factors {factors}; they must be within [0, 1]. {remedy}")
 
 
 def _check_choice(name: str, value: object, choices: Any) -> None:

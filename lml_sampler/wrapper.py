@@ -17,7 +17,7 @@ from .stepping import split_parts
 Denoiser = Callable[..., Tensor]
 Sampler = Callable[..., Tensor]
 
-USED = ("damping_mode", "strength", "damping", "kappa", "start_percent", "end_percent")
+USED = ("damping_mode", "damping", "kappa", "start_percent", "end_percent")
 """The settings that concern the correction alone; the others describe a sampler, and the wrapped one is its own."""
 
 REMEMBERED = 3
@@ -70,7 +70,7 @@ def wrap_sampler(
     Args:
         sampler: `sampler(model, x, sigmas, extra_args=..., callback=..., disable=..., **options) -> Tensor`.
         settings: its fields of the correction; `start_percent` and `end_percent` count the steps of `sigmas`, and a
-            call between two of them belongs to the step that it is in. `kappa = 0` or `strength = 0` is the bare
+            call between two of them belongs to the step that it is in. `kappa = 0` is the bare
             sampler, bit for bit.
         parametrization: `ve` (eps, v and EDM models) or `flow`.
         parts: as in `sample_lml`.

@@ -1,85 +1,66 @@
-"""From the inputs of a node to the settings of a run."""
+"""From the inputs of a node to the settings of a run, and what a node says about them."""
 
 import dataclasses
-import logging
+import math
 from typing import Any
 
 from ..lml_sampler import LMLSettings
-from ..lml_sampler.presets import AUTO, AUTO_WHY, CUSTOM, Choice, choose_paper, is_paper
 from ..lml_sampler.sampler import DEFAULT_SETTINGS
-from . import host, preset_files
+from . import host
 
-log = logging.getLogger(__name__)
+MOST_DAMPING = 100.0
+"""The largest factor on λ that a node takes; the correction is gone long before."""
 
 
-def choose(
-    preset: str,
-    strength: float,
-    values: dict[str, Any],
-    connected: LMLSettings | None = None,
-    *,
-    model: Any = None,
-    steps: int = 1,
-) -> Choice:
-    """The settings that a node's inputs ask for. Logs what was changed on the node and is not used.
+def scaled(settings: LMLSettings | None, damping: float, kappa: float, model: Any = None) -> LMLSettings:
+    """Settings with the factors of a node on λ and κ; without settings those of the preset auto.
 
     Args:
-        preset: a built-in preset, or one of the user's.
-        strength: multiplies the strength of the preset.
-        values: the inputs for the preset `custom`, by the names of `LMLSettings`.
-        connected: settings of another node, in place of the preset.
-        model: MODEL, None where there is none.
-        steps: number of steps of the run.
+        settings: of another node, or None.
+        damping: factor on λ.
+        kappa: factor on κ.
+        model: MODEL that is about to be sampled, if there is one.
 
     Raises:
-        ValueError: names the input, its value, the range and the remedy.
+        ValueError: a factor is out of range, or the settings are not for such a model.
     """
-    warn_unused(preset, values, connected)
-    return resolve(preset, strength, values, connected, model=model, steps=steps)
-
-
-def resolve(
-    preset: str,
-    strength: float,
-    values: dict[str, Any],
-    connected: LMLSettings | None = None,
-    *,
-    model: Any = None,
-    steps: int = 1,
-) -> Choice:
-    """`choose` without the log."""
-    if connected is not None:
-        choice = Choice(connected, f"Settings of the connected node. {preset_files.describe(connected)}")
-    elif preset == AUTO:
-        choice = Choice(DEFAULT_SETTINGS, AUTO_WHY)
-    elif preset == CUSTOM:
-        settings = LMLSettings(**values)
-        choice = Choice(settings, f"custom: the inputs of the node. {preset_files.describe(settings)}")
-    elif is_paper(preset):
-        known = model is not None
-        choice = choose_paper(
-            preset,
-            steps,
-            host.families.family(model) if known else None,
-            host.families.is_flow(model) if known else None,
+    if not 0 <= damping <= MOST_DAMPING:
+        raise ValueError(
+            f"damping (λ) is {damping}; it must be from 0 to {MOST_DAMPING:g}. 1 takes λ as the settings have it."
         )
-    else:
-        choice = preset_files.load(host.running.user_folder("presets"), preset)
-    settings = dataclasses.replace(choice.settings, strength=choice.settings.strength * strength)
-    return Choice(settings, choice.why)
-
-
-def warn_unused(preset: str, values: dict[str, Any], connected: LMLSettings | None) -> None:
-    """Log one line that names the inputs that were changed from their defaults and are not used."""
-    if preset == CUSTOM and connected is None:
-        return
-    unused = [f"{key} {value}" for key, value in values.items() if value != getattr(DEFAULT_SETTINGS, key)]
-    if connected is not None:
-        unused = [f"preset {preset!r}"] * (preset != AUTO) + unused
-        source, remedy = "the node at the input settings", "Disconnect it"
-    else:
-        source, remedy = f"the preset {preset!r}", "Choose the preset 'custom'"
-    if unused:
-        log.warning(
-            "LML Sampler: settings come from %s; not used: %s. %s to use them.", source, ", ".join(unused), remedy
+    if not 0 <= kappa <= 1:
+        raise ValueError(f"kappa (κ) is {kappa}; it must be from 0 to 1. 1 takes κ as the settings have it.")
+    base = DEFAULT_SETTINGS if settings is None else settings
+    if model is not None and base.target == "velocity" and not host.families.is_flow(model):
+        raise ValueError(
+            "The settings correct the velocity (target 'velocity'), but this is not a flow model. "
+            "Choose the preset auto or paper: Stable Diffusion, or the target score."
         )
+    return dataclasses.replace(base, damping=base.damping * damping, kappa=base.kappa * kappa)
+
+
+def sampler_of(settings: LMLSettings | None, damping: float, kappa: float, model: Any) -> Any:
+    """The SAMPLER of a node that samples; what results is said in a line on the node."""
+    chosen = scaled(settings, damping, kappa, model)
+    host.running.show_text(summary(chosen))
+    return host.sampler(chosen)
+
+
+def summary(settings: LMLSettings) -> str:
+    """The values of a run in one line."""
+    if settings.neutral:
+        return f"κ 0: plain {scheme_name(settings)}"
+    name = (
+        "preset auto" if dataclasses.replace(settings, damping=1.0, kappa=1.0) == DEFAULT_SETTINGS else "own settings"
+    )
+    parts = [name, f"λ {_number(settings.damping)}", f"κ {_number(settings.kappa)}", f"scheme {scheme_name(settings)}"]
+    return " · ".join(parts + ([settings.damping_mode] if settings.scheme != "auto" else []))
+
+
+def scheme_name(settings: LMLSettings) -> str:
+    """Scheme and order in words."""
+    return f"{settings.scheme} {settings.order}" if settings.order > 1 else settings.scheme
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else str(value)

@@ -58,16 +58,17 @@ def chart(
     log_x: bool = False,
     log_y: bool = False,
     size: tuple[int, int] = (1000, 620),
+    letters: float | None = None,
 ) -> Image.Image:
     """A chart of lines, dashed levels and marked points.
 
-    Values that cannot be shown (not finite, or not above 0 on a log axis) are left out. The lettering follows the
-    height of the picture.
+    Values that cannot be shown (not finite, or not above 0 on a log axis) are left out. The lettering is
+    `letters` pixels high, else it follows the height of the picture.
 
     Raises:
         ValueError: there is nothing that can be shown.
     """
-    canvas = _Canvas(size)
+    canvas = _Canvas(size, letters)
     xs = [x for line in lines for x in line.x] + [mark.x for mark in marks]
     ys = [y for line in lines for y in (*line.y, *(end for ends in line.ranges for end in ends))]
     ys += [level.y for level in levels] + [mark.y for mark in marks]
@@ -93,9 +94,9 @@ def to_tensor(image: Image.Image) -> Tensor:
 class _Canvas:
     """A white picture, larger by `OVERSAMPLING`, and what can be drawn on it."""
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: tuple[int, int], letters: float | None) -> None:
         self.width, self.height = (side * OVERSAMPLING for side in size)
-        self.em = max(self.height / 34, 12)
+        self.em = letters * OVERSAMPLING if letters else max(self.height / 34, 12)
         self.thin, self.thick = max(round(self.em / 8), 3), max(round(self.em / 5), 4)
         self.image = Image.new("RGB", (self.width, self.height), "white")
         self.draw = ImageDraw.Draw(self.image)

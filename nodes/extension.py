@@ -4,12 +4,14 @@ import logging
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import host, preset_files, strength_curve
+from . import host, preset_files
+from .compare import LMLCompare
 from .demo import LMLDemoModel
 from .diffusers_model import LMLLoadDiffusersModel
+from .kappa_curve import LMLKappaCurve
 from .ksampler import LMLKSampler, LMLKSamplerAdvanced
 from .presets import LMLPreset, LMLSavePreset
-from .report import LMLReport
+from .report import LMLReport, LMLReportCustom
 from .sampler import LMLSampler
 from .sweep import LMLSweep
 from .tune import LMLTune
@@ -22,23 +24,23 @@ class LMLExtension(ComfyExtension):
     async def on_load(self) -> None:
         for warning in preset_files.warnings(host.running.user_folder("presets")):
             log.warning("LML Sampler: %s", warning)
-        if not strength_curve.is_supported():
-            log.info("LML Sampler: without LML Strength Curve, which needs ComfyUI 0.20 or newer")
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
-            LMLSampler,
             LMLKSampler,
             LMLKSamplerAdvanced,
+            LMLSampler,
             LMLWrapSampler,
             LMLPreset,
             LMLSavePreset,
+            LMLKappaCurve,
+            LMLCompare,
             LMLSweep,
             LMLTune,
             LMLReport,
+            LMLReportCustom,
             LMLDemoModel,
             LMLLoadDiffusersModel,
-            *([strength_curve.LMLStrengthCurve] if strength_curve.is_supported() else []),
         ]
 
 

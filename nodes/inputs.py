@@ -1,39 +1,106 @@
 """The inputs that the sampler nodes share. Names and order are part of saved workflows: append only."""
 
-from typing import get_args
-
 from comfy_api.latest import io
 
-from ..lml_sampler.presets import AUTO, BUILT_IN
-from ..lml_sampler.sampler import DEFAULT_SETTINGS as DEFAULTS
-from ..lml_sampler.settings import Arithmetic, DampingMode, Scheme, SolverType, Target
-from . import host, preset_files
+from . import host
+
+CATEGORY = "model/sampling/LML"
 
 Settings = io.Custom("LML_SETTINGS")
-"""The io type of `LMLSettings`, between LML Preset or LML Tune and the samplers."""
+"""The io type of `LMLSettings`, between the nodes that choose settings and the samplers."""
 
-SEARCH_ALIASES = ["lml", "levenberg", "marquardt", "langevin", "second order", "few steps", "ksampler", "sampler"]
+SEARCH_ALIASES = ["lml", "levenberg", "marquardt", "langevin"]
+SAMPLER_ALIASES = [*SEARCH_ALIASES, "ksampler", "sampler", "few steps", "better euler", "sharper", "quality"]
+
+MAX_STEPS = 10000
 
 
-def preset_inputs() -> list[io.Input]:
-    """What most people need: a preset and how strongly it acts."""
+def model() -> io.Input:
+    return io.Model.Input("model", tooltip="The model that denoises the latent: any that KSampler takes.")
+
+
+def seed(name: str, changing: bool = True) -> io.Input:
+    return io.Int.Input(
+        name,
+        default=0,
+        min=0,
+        max=0xFFFFFFFFFFFFFFFF,
+        control_after_generate=changing,
+        tooltip="The random seed of the noise.",
+    )
+
+
+def run_inputs() -> list[io.Input]:
+    """What KSampler and KSampler (Advanced) have in the middle, but for the sampler."""
     return [
-        io.Combo.Input(
-            "preset",
-            options=[*BUILT_IN, *preset_files.names(host.running.user_folder("presets"))],
-            default=AUTO,
-            tooltip="auto: right for every model. paper: the published settings, for the family of the model or for "
-            "the one named. custom: λ, κ and the inputs below them. Then your own, from LML Save Preset.",
+        io.Int.Input(
+            "steps",
+            default=8,
+            min=1,
+            max=MAX_STEPS,
+            tooltip="Number of steps, one model call each. LML is made for 5 to 20.",
         ),
         io.Float.Input(
-            "strength",
+            "cfg",
+            default=7.0,
+            min=0.0,
+            max=100.0,
+            step=0.1,
+            round=0.01,
+            tooltip="Classifier-free guidance: how closely the picture follows the prompt. 1 switches it off.",
+        ),
+        io.Combo.Input(
+            "scheduler",
+            options=host.scheduler_names(),
+            default="normal",
+            tooltip="How the noise falls over the steps.",
+        ),
+        io.Conditioning.Input("positive", tooltip="What the picture should show."),
+        io.Conditioning.Input("negative", tooltip="What the picture should not show."),
+        io.Latent.Input("latent_image", tooltip="The latent to denoise; its noise mask, if any, is respected."),
+    ]
+
+
+def ksampler_inputs(changing_seed: bool = True) -> list[io.Input]:
+    """KSampler's inputs but for the sampler, in its order; whether the page may change the seed after each run."""
+    return [
+        model(),
+        seed("seed", changing_seed),
+        *run_inputs(),
+        io.Float.Input(
+            "denoise",
             default=1.0,
             min=0.0,
-            max=2.0,
+            max=1.0,
             step=0.01,
-            display_mode=io.NumberDisplay.slider,
-            tooltip="How strongly LML corrects, for every preset. Neutral: 1, as the preset says. 0 is exactly the "
-            "plain sampler.",
+            tooltip="Share of the noise that is added and removed; below 1 keeps the structure of the latent "
+            "(image to image).",
+        ),
+    ]
+
+
+def correction_inputs() -> list[io.Input]:
+    """λ and κ, which act on every preset and on connected settings."""
+    return [
+        io.Float.Input(
+            "damping",
+            display_name="λ",
+            default=1.0,
+            min=0.0,
+            max=100.0,
+            step=0.01,
+            tooltip="Damping λ, times that of the settings. 1 is neutral: as they are. Larger is closer to the plain "
+            "sampler; 0 trusts the correction fully.",
+        ),
+        io.Float.Input(
+            "kappa",
+            display_name="κ",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="How much of the correction is followed, times κ of the settings. 1 is neutral: as they are. 0 is "
+            "exactly the plain sampler.",
         ),
     ]
 
@@ -43,117 +110,13 @@ def settings_input() -> io.Input:
     return Settings.Input(
         "settings",
         optional=True,
-        tooltip="Settings of LML Preset or LML Tune, in place of the preset. strength acts on them too.",
+        tooltip="From LML Preset, LML Sampler, LML Tune or LML κ Curve. Nothing connected: the preset auto.",
     )
 
 
-def strength_inputs() -> list[io.Input]:
-    """λ and κ."""
-    return [
-        io.Float.Input(
-            "damping",
-            display_name="λ",
-            default=DEFAULTS.damping,
-            min=1e-8,
-            max=1e8,
-            step=1e-8,
-            tooltip="For the preset custom. "
-            "Damping λ: larger is closer to the plain sampler. In the modes adaptive and relative only κ / λ "
-            "matters for small κ; in the mode absolute it is the paper's λ. Neutral: very large.",
-        ),
-        io.Float.Input(
-            "kappa",
-            display_name="κ",
-            default=DEFAULTS.kappa,
-            min=0.0,
-            max=1.0,
-            step=1e-6,
-            tooltip="For the preset custom. "
-            "Mixing κ: how much the previous step bends this one. 0 is exactly the plain sampler. In the scheme auto "
-            "the share of the gain that the schedule asks for; with ddim 0.3 (few steps) to 0.7 are good.",
-        ),
-    ]
+def settings_output(tooltip: str = "For the settings input of the LML nodes.") -> io.Output:
+    return Settings.Output(display_name="settings", tooltip=tooltip)
 
 
-def scheme_inputs() -> list[io.Input]:
-    """What most people leave alone."""
-    return [
-        io.Combo.Input(
-            "damping_mode",
-            options=list(get_args(DampingMode)),
-            default=DEFAULTS.damping_mode,
-            advanced=True,
-            tooltip="For the preset custom. "
-            "Unit of λ. relative: the squared length of the step, the same at every image size and model. "
-            "adaptive: relative, and damped more where the path turns. absolute: the paper's.",
-        ),
-        io.Combo.Input(
-            "scheme",
-            options=list(get_args(Scheme)),
-            default=DEFAULTS.scheme,
-            advanced=True,
-            tooltip="For the preset custom. "
-            "auto: the gain follows the schedule, and each step is redone in hindsight; right for nearly everything. "
-            "The others are the plain samplers of the paper, corrected: ddim (first order, 'euler' in KSampler), "
-            "dpmsolver and dpmsolver++ (multistep).",
-        ),
-        io.Int.Input(
-            "order",
-            default=DEFAULTS.order,
-            min=1,
-            max=3,
-            advanced=True,
-            tooltip="For the preset custom. "
-            "How many model outputs a step combines: 1 for auto and ddim, 1 to 3 for dpmsolver and dpmsolver++.",
-        ),
-    ]
-
-
-def expert_inputs() -> list[io.Input]:
-    """The rest of the settings, on the SAMPLER node."""
-    return [
-        io.Combo.Input(
-            "solver_type",
-            options=list(get_args(SolverType)),
-            default=DEFAULTS.solver_type,
-            advanced=True,
-            tooltip="For the preset custom. Form of the second order of dpmsolver and dpmsolver++.",
-        ),
-        io.Combo.Input(
-            "target",
-            options=list(get_args(Target)),
-            default=DEFAULTS.target,
-            advanced=True,
-            tooltip="For the preset custom. "
-            "What is corrected: the noise prediction (score), the velocity of a flow model, or the increment "
-            "of the scheme. direction (ddim only): the noise put back at the next level, as the released DDIM.",
-        ),
-        io.Float.Input(
-            "start_percent",
-            default=DEFAULTS.start_percent,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            advanced=True,
-            tooltip="For the preset custom. "
-            "Share of the steps after which the correction starts. 0 corrects from the start.",
-        ),
-        io.Float.Input(
-            "end_percent",
-            default=DEFAULTS.end_percent,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            advanced=True,
-            tooltip="For the preset custom. Share of the steps after which the correction ends. 1 corrects to the end.",
-        ),
-        io.Combo.Input(
-            "arithmetic",
-            options=list(get_args(Arithmetic)),
-            default=DEFAULTS.arithmetic,
-            advanced=True,
-            tooltip="For the preset custom. "
-            "exact, or the published formula as the released code evaluates it in float32, which is mostly "
-            "rounding noise: to see the difference. Needs the damping mode absolute.",
-        ),
-    ]
+def sampler_output() -> io.Output:
+    return io.Sampler.Output(tooltip="For the sampler input of SamplerCustom and SamplerCustomAdvanced.")

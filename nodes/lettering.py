@@ -5,7 +5,18 @@ from typing import Any
 
 from PIL import ImageFont
 
-NAMES = {"λ": "lambda", "κ": "kappa", "σ": "sigma", "×": "x", "−": "-", "–": "-", "—": "-", "’": "'", "²": "^2"}
+NAMES = {
+    "°": " degrees",
+    "λ": "lambda",
+    "κ": "kappa",
+    "σ": "sigma",
+    "×": "x",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "’": "'",
+    "²": "^2",
+}
 """How letters that the font lacks are written."""
 
 SMALLEST = 8

@@ -1,6 +1,6 @@
 """Presets of the user: one JSON file each, in ComfyUI's user folder.
 
-    {"format": "lml-sampler preset", "version": 1, "note": "for my portraits", "settings": {"strength": 1.2}}
+    {"format": "lml-sampler preset", "version": 1, "note": "for my portraits", "settings": {"kappa": 0.8}}
 
 Fields that `settings` leaves out have their defaults.
 """

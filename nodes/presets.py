@@ -5,9 +5,21 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..lml_sampler import LMLSettings
+from ..lml_sampler.presets import AUTO, BUILT_IN, Choice, built_in
 from . import choice, host, inputs, preset_files
 
-SEARCH_ALIASES = ["lml", "preset", "settings", "paper", "levenberg", "marquardt", "langevin"]
+SEARCH_ALIASES = [*inputs.SEARCH_ALIASES, "preset", "settings", "paper"]
+
+
+def choose(preset: str, model: Any = None) -> Choice:
+    """The settings of a built-in preset or of one of the user's.
+
+    Raises:
+        ValueError: there is none of that name, its file is broken, or it is not for such a model.
+    """
+    if preset in BUILT_IN:
+        return built_in(preset, None if model is None else host.families.is_flow(model))
+    return preset_files.load(host.running.user_folder("presets"), preset)
 
 
 class LMLPreset(io.ComfyNode):
@@ -16,46 +28,34 @@ class LMLPreset(io.ComfyNode):
         return io.Schema(
             node_id="LMLPreset",
             display_name="LML Preset",
-            category="model/sampling/LML",
-            description="Chooses the settings of LML, says why, and hands them to any number of samplers.",
+            category=inputs.CATEGORY,
+            description="Chooses settings by name, says why, and hands them to any number of LML nodes.",
             search_aliases=SEARCH_ALIASES,
             inputs=[
-                *inputs.preset_inputs(),
-                io.Int.Input(
-                    "steps",
-                    default=8,
-                    min=1,
-                    max=10000,
-                    tooltip="Number of steps of the run: the published settings depend on it.",
+                io.Combo.Input(
+                    "preset",
+                    options=[*BUILT_IN, *preset_files.names(host.running.user_folder("presets"))],
+                    default=AUTO,
+                    tooltip="auto: right for every model. paper: the paper's scheme with a small correction; it needs "
+                    "the model. Then your own, from LML Save Preset.",
                 ),
-                *inputs.strength_inputs(),
-                *inputs.scheme_inputs(),
-                *inputs.expert_inputs(),
-                io.Model.Input(
-                    "model",
-                    optional=True,
-                    tooltip="The model of the run. With it the preset paper finds the family by itself.",
-                ),
+                *inputs.correction_inputs(),
+                io.Model.Input("model", optional=True, tooltip="The model of the run: paper reads its kind."),
             ],
             outputs=[
-                io.Sampler.Output(tooltip="For the sampler input of SamplerCustom(Advanced)."),
-                inputs.Settings.Output(
-                    display_name="settings", tooltip="For the settings input of the LML samplers and LML Save Preset."
-                ),
+                inputs.sampler_output(),
+                inputs.settings_output(),
                 io.String.Output(display_name="text", tooltip="What was chosen, and why."),
             ],
         )
 
     @classmethod
-    def execute(cls, preset: str, strength: float, steps: int, model: Any = None, **values: Any) -> io.NodeOutput:
-        chosen = choice.choose(preset, strength, values, model=model, steps=steps)
-        text = chosen.why
-        if model is not None:
-            text = f"The model predicts {host.families.prediction(model)}. {text}"
-        if strength != 1:
-            text += f" Strength {strength:g}."
+    def execute(cls, preset: str, damping: float, kappa: float, model: Any = None) -> io.NodeOutput:
+        chosen = choose(preset, model)
+        settings = choice.scaled(chosen.settings, damping, kappa, model)
+        text = f"{choice.summary(settings)}\n{chosen.why}"
         host.running.show_text(text)
-        return io.NodeOutput(host.sampler(chosen.settings), chosen.settings, text, ui=ui.PreviewText(text))
+        return io.NodeOutput(host.sampler(settings), settings, text, ui=ui.PreviewText(text))
 
 
 class LMLSavePreset(io.ComfyNode):
@@ -64,12 +64,12 @@ class LMLSavePreset(io.ComfyNode):
         return io.Schema(
             node_id="LMLSavePreset",
             display_name="LML Save Preset",
-            category="model/sampling/LML",
-            description="Keeps settings under a name, for the preset list of the LML nodes and for sharing.",
+            category=inputs.CATEGORY,
+            description="Keeps settings under a name, for the list of LML Preset and for sharing.",
             search_aliases=[*SEARCH_ALIASES, "save"],
             is_output_node=True,
             inputs=[
-                inputs.Settings.Input("settings", tooltip="Settings of LML Preset or LML Tune."),
+                inputs.Settings.Input("settings", tooltip="Settings of LML Sampler, LML Tune or LML κ Curve."),
                 io.String.Input(
                     "name",
                     default="",

@@ -1,13 +1,25 @@
-"""Samples like LML KSampler, or in place of SamplerCustomAdvanced, and shows what each step did."""
+"""Sample like LML KSampler, or like SamplerCustomAdvanced, and show what each step did."""
 
+from collections.abc import Callable
 from typing import Any
 
 from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..lml_sampler import LMLSettings, Recorder
-from . import choice, drawing, host, inputs, ksampler
+from . import choice, drawing, host, inputs
 from .reporting import Report
+
+SEARCH_ALIASES = ["lml", "report", "diagnostics", "debug", "profile", "statistics", "steps", "why"]
+
+
+def _outputs() -> list[io.Output]:
+    return [
+        io.Latent.Output(tooltip="The denoised latent, the same as without the report."),
+        io.Image.Output(display_name="plot", tooltip="What each step did; bars show the range over the batch."),
+        io.String.Output(display_name="text", tooltip="A sentence, then a table with a line a step."),
+        io.String.Output(display_name="json", tooltip="Every figure of every step and picture, as JSON."),
+    ]
 
 
 class LMLReport(io.ComfyNode):
@@ -16,103 +28,92 @@ class LMLReport(io.ComfyNode):
         return io.Schema(
             node_id="LMLReport",
             display_name="LML Report",
-            category="model/sampling/LML",
+            category=inputs.CATEGORY,
             description="Samples like LML KSampler and shows what each step did: how the path turns, how LML bends it, "
-            "the gain, λ, and the time of model and sampler.",
-            search_aliases=["lml", "report", "diagnostics", "debug", "profile", "statistics", "steps", "why"],
+            "and the time of model and sampler.",
+            search_aliases=SEARCH_ALIASES,
             inputs=[
-                *_common_inputs(),
-                *inputs.preset_inputs(),
-                *inputs.strength_inputs(),
-                *inputs.scheme_inputs(),
+                *inputs.ksampler_inputs(changing_seed=False),
+                *inputs.correction_inputs(),
                 inputs.settings_input(),
-                io.Guider.Input(
-                    "guider", optional=True, tooltip="In place of model, cfg, positive and negative: any guider."
-                ),
-                io.Sampler.Input(
-                    "sampler",
-                    optional=True,
-                    tooltip="In place of the preset and all below it: LML Sampler, LML Preset or LML Tune.",
-                ),
-                io.Sigmas.Input("sigmas", optional=True, tooltip="In place of scheduler, steps and denoise."),
             ],
-            outputs=[
-                io.Latent.Output(tooltip="The denoised latent, the same as without the report."),
-                io.Image.Output(display_name="plot", tooltip="Every figure against the step; bars show the batch."),
-                io.String.Output(display_name="text", tooltip="A table with a line a step: means and ranges."),
-                io.String.Output(display_name="json", tooltip="Every figure of every step and picture, as JSON."),
-            ],
+            outputs=_outputs(),
         )
 
     @classmethod
     def execute(
         cls,
+        model: Any,
         seed: int,
         steps: int,
         cfg: float,
         scheduler: str,
+        positive: Any,
+        negative: Any,
         latent_image: dict[str, Any],
         denoise: float,
-        preset: str,
-        strength: float,
-        model: Any = None,
-        positive: Any = None,
-        negative: Any = None,
+        damping: float,
+        kappa: float,
         settings: LMLSettings | None = None,
-        guider: Any = None,
-        sampler: Any = None,
-        sigmas: Tensor | None = None,
-        **values: Any,
     ) -> io.NodeOutput:
-        prompt = {"model": model, "positive": positive, "negative": negative}
-        _check_connections(prompt, guider, settings, sampler)
-        model = model if guider is None else guider.model_patcher
-        if sigmas is None:
-            sigmas = host.schedule(model, scheduler, steps, denoise)
-        if sampler is None:
-            count = max(len(sigmas) - 1, 1)
-            sampler = host.sampler(choice.choose(preset, strength, values, settings, model=model, steps=count).settings)
-        recorder = Recorder()
-        sampler = host.recorded(sampler, recorder)
-        if guider is None:
-            latent = host.sample(model, sampler, sigmas, seed, cfg, positive, negative, latent_image)
-        else:
-            latent = host.guided.sample(guider, sampler, sigmas, seed, latent_image)
-        if recorder.settings is None:
-            raise ValueError("there is no step to report: denoise is 0, or sigmas holds fewer than two values.")
-        report = Report(recorder.settings, recorder.read())
-        text, picture = report.text(), report.plot()
-        progress = host.running.Progress(model, len(report.steps))
-        progress.advance(len(report.steps))
-        progress.show(picture)  # in place of the sampler's last preview, which would stay on the node
-        plot = drawing.to_tensor(picture)
-        shown = {}
-        note = ""
-        if not progress.previews:
-            try:
-                shown = ui.PreviewImage(plot, cls=cls).as_dict()
-            except OSError as error:  # a full disk: the latent is worth more
-                note = f"\nThe plot cannot be shown here: {error}"
-        return io.NodeOutput(latent, plot, text, report.json(), ui=ui.PreviewText(text + note).as_dict() | shown)
+        sampler = host.sampler(choice.scaled(settings, damping, kappa, model))
+        sigmas = host.schedule(model, scheduler, steps, denoise)
+
+        def sample(recorded: Any) -> dict[str, Any]:
+            return host.sample(model, recorded, sigmas, seed, cfg, positive, negative, latent_image)
+
+        return _report(cls, model, sampler, sample)
 
 
-def _common_inputs() -> list[io.Input]:
-    """KSampler's inputs, of which a guider replaces some."""
-    common = ksampler.common_inputs(changing_seed=False)
-    for entry in common:
-        entry.optional = entry.id in ("model", "positive", "negative")
-    return common
-
-
-def _check_connections(prompt: dict[str, Any], guider: Any, settings: Any, sampler: Any) -> None:
-    """Raise ValueError if two connections say the same thing, or none does."""
-    connected = [name for name, value in prompt.items() if value is not None]
-    if guider is None and len(connected) < len(prompt):
-        missing = ", ".join(name for name in prompt if name not in connected)
-        raise ValueError(f"{missing}: not connected. Connect model, positive and negative, or a guider.")
-    if guider is not None and connected:
-        raise ValueError(
-            f"guider and {', '.join(connected)} are connected, but the guider replaces them. Disconnect one."
+class LMLReportCustom(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LMLReportCustom",
+            display_name="LML Report (Custom)",
+            category=inputs.CATEGORY,
+            description="LML Report in place of SamplerCustomAdvanced: any guider, an LML sampler, any sigmas.",
+            search_aliases=[*SEARCH_ALIASES, "samplercustomadvanced"],
+            inputs=[
+                io.Noise.Input("noise", tooltip="The noise to start from."),
+                io.Guider.Input("guider", tooltip="How model and prompts are asked."),
+                io.Sampler.Input("sampler", tooltip="A sampler of this pack: LML Sampler, LML Preset or LML Tune."),
+                io.Sigmas.Input("sigmas", tooltip="The noise levels of the run."),
+                io.Latent.Input("latent_image", tooltip="The latent to denoise."),
+            ],
+            outputs=_outputs(),
         )
-    if settings is not None and sampler is not None:
-        raise ValueError("settings and sampler are connected, but both say how to sample. Disconnect one.")
+
+    @classmethod
+    def execute(
+        cls, noise: Any, guider: Any, sampler: Any, sigmas: Tensor, latent_image: dict[str, Any]
+    ) -> io.NodeOutput:
+        def sample(recorded: Any) -> dict[str, Any]:
+            return host.guided.sample(guider, recorded, sigmas, noise, latent_image)
+
+        return _report(cls, guider.model_patcher, sampler, sample)
+
+
+def _report(
+    node: type[io.ComfyNode], model: Any, sampler: Any, sample: Callable[[Any], dict[str, Any]]
+) -> io.NodeOutput:
+    """Run `sample` with the sampler recorded, and show what it did."""
+    recorder = Recorder()
+    latent = sample(host.recorded(sampler, recorder))
+    if recorder.settings is None:
+        raise ValueError("there is no step to report: denoise is 0, or sigmas holds fewer than two values.")
+    report = Report(recorder.settings, recorder.read())
+    text, picture = report.text(), report.plot()
+    progress = host.running.Progress(model, len(report.steps))
+    progress.advance(len(report.steps))
+    progress.show(picture)  # in place of the sampler's last preview, which would stay on the node
+    plot = drawing.to_tensor(picture)
+    host.running.show_text(f"{choice.summary(recorder.settings)}\n{report.conclusion()}")
+    shown = {}
+    note = ""
+    if not progress.previews:
+        try:
+            shown = ui.PreviewImage(plot, cls=node).as_dict()
+        except OSError as error:  # a full disk: the latent is worth more
+            note = f"\nThe plot cannot be shown here: {error}"
+    return io.NodeOutput(latent, plot, text, report.json(), ui=ui.PreviewText(text + note).as_dict() | shown)

@@ -6,14 +6,17 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from ..lml_sampler import LMLSettings
 from ..lml_sampler.diagnostics import StepReport
-from .drawing import Line, chart
+from .drawing import INK, Line, chart
+from .lettering import load_font, wrap
 from .preset_files import describe
 
-PANEL = (760, 470)
+PANEL = (640, 330)
+LETTERS = 17
+"""Height of the letters: a plot is shown about 400 pixels wide on a node."""
 
 
 class Figure(NamedTuple):
@@ -35,13 +38,11 @@ COLUMNS = (
     Figure("trust", "trust"),
 )
 
-PANELS: tuple[tuple[str, str, bool, tuple[str, ...]], ...] = (
-    ("How the path turns, and how LML bends it", "degrees", True, ("turn", "rotation")),
-    ("How far it extrapolates", "gain, trust", False, ("gain", "trust")),
-    ("Damping", "λ / |u|²", True, ("damping",)),
-    ("Length of the step, and of its change", "", True, ("length", "across")),
+PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("How the path turns", "degrees", {"turn": "turn of the path", "rotation": "bent by LML"}),
+    ("How far the turn is extrapolated", "share", {"gain": "gain", "trust": "trust"}),
 )
-"""Title, label, whether logarithmic, and what is drawn."""
+"""Title, label, and the figures that are drawn with their names."""
 
 
 class Report:
@@ -61,7 +62,7 @@ class Report:
         sampler = sum(step.sampler_seconds for step in self.steps)
         notes = [f"Step {index + 1}: {note}." for index, step in enumerate(self.steps) for note in step.notes]
         summary = f"{len(self.steps)} steps: model {model:.3g} s, sampler {sampler:.3g} s (with the measuring)."
-        return "\n".join([describe(self.settings), *table, summary, *_merged(notes)])
+        return "\n".join([self.conclusion(), describe(self.settings), *table, summary, *_merged(notes)])
 
     def _row(self, index: int, step: StepReport) -> list[str]:
         figures = [_show(getattr(step, column.name)) for column in COLUMNS]
@@ -79,41 +80,65 @@ class Report:
         }
         return json.dumps(content, indent=1, allow_nan=False)
 
+    def conclusion(self) -> str:
+        """What the run shows, in a sentence."""
+        turns = [(_mean(step.turn), index + 1) for index, step in enumerate(self.steps) if _numbers(step.turn)]
+        bent = [_mean(step.rotation) for step in self.steps if _numbers(step.rotation)]
+        model = sum(step.model_seconds for step in self.steps)
+        sampler = sum(step.sampler_seconds for step in self.steps)
+        time = f"the sampler took {sampler / max(model + sampler, 1e-9):.1%} of the time"
+        if not turns:
+            return f"One step: there is no turn to learn from; {time}."
+        most, where = max(turns)
+        lml = "LML corrects nothing"
+        if bent:
+            lml = f"LML bends {len(bent)} of {len(self.steps)} steps, by {sum(bent) / len(bent):.2g}° on average"
+        return f"The path turns most before step {where}, by {most:.2g}°; {lml}; {time}."
+
     def plot(self) -> Image.Image:
-        """All figures against the number of the step."""
+        """Three panels against the number of the step, one above the other, and the conclusion."""
         panels = [panel for panel in (self._panel(*panel) for panel in PANELS) if panel is not None]
         numbers = range(1, len(self.steps) + 1)
-        sigmas = Line("σ", numbers, [step.sigma for step in self.steps])
-        panels.append(_chart("Noise level", "", True, [sigmas]))
         times = [
             Line("model", numbers, [1000 * step.model_seconds for step in self.steps]),
             Line("sampler", numbers, [1000 * step.sampler_seconds for step in self.steps]),
         ]
-        panels.append(_chart("Time", "milliseconds", True, times))
-        sheet = Image.new("RGB", (2 * PANEL[0], -(-len(panels) // 2) * PANEL[1]), "white")
+        panels.append(_chart("Time of a step", "milliseconds", True, times))
+        font = load_font(LETTERS)
+        lines = wrap(self.conclusion(), font, PANEL[0] - 2 * LETTERS)
+        top = round((len(lines) + 1) * LETTERS * 1.3)
+        sheet = Image.new("RGB", (PANEL[0], top + len(panels) * PANEL[1]), "white")
+        draw = ImageDraw.Draw(sheet)
+        for index, line in enumerate(lines):
+            draw.text((LETTERS, LETTERS * (0.7 + 1.3 * index)), line, INK, font)
         for index, panel in enumerate(panels):
-            sheet.paste(panel, (index % 2 * PANEL[0], index // 2 * PANEL[1]))
+            sheet.paste(panel, (0, top + index * PANEL[1]))
         return sheet
 
-    def _panel(self, title: str, label: str, log: bool, names: Sequence[str]) -> Image.Image | None:
-        headings = {column.name: column.heading.removesuffix(" °") for column in COLUMNS}
+    def _panel(self, title: str, label: str, names: dict[str, str]) -> Image.Image | None:
         lines = []
-        for name in names:
-            values = [_numbers(getattr(step, name), log) for step in self.steps]
+        for name, shown in names.items():
+            values = [_numbers(getattr(step, name)) for step in self.steps]
             if any(values):
-                means = [sum(those) / len(those) if those else math.nan for those in values]
+                means = [_mean(those) for those in values]
                 ranges = [(min(those), max(those)) if those else (math.nan, math.nan) for those in values]
-                lines.append(Line(headings[name], range(1, len(values) + 1), means, ranges=ranges))
-        return _chart(title, label, log, lines) if lines else None
+                lines.append(Line(shown, range(1, len(values) + 1), means, ranges=ranges))
+        return _chart(title, label, False, lines) if lines else None
 
 
 def _chart(title: str, label: str, log: bool, lines: Sequence[Line]) -> Image.Image:
-    return chart(lines, title=title, x_label="step", y_label=label, log_y=log, size=PANEL)
+    return chart(lines, title=title, x_label="step", y_label=label, log_y=log, size=PANEL, letters=LETTERS)
 
 
-def _numbers(values: Sequence[float] | None, positive: bool = False) -> list[float]:
+def _mean(values: Sequence[float] | None) -> float:
+    """The mean of what can be shown, nan if that is nothing."""
+    shown = _numbers(values)
+    return sum(shown) / len(shown) if shown else math.nan
+
+
+def _numbers(values: Sequence[float] | None) -> list[float]:
     """What of the values can be shown."""
-    return [value for value in values or () if math.isfinite(value) and (value > 0 or not positive)]
+    return [value for value in values or () if math.isfinite(value)]
 
 
 def _show(values: Sequence[float] | None) -> str:

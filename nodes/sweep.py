@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..lml_sampler import LMLSettings
-from . import choice, contact_sheet, drawing, host, inputs, ksampler, sweep_values
+from . import choice, contact_sheet, drawing, host, inputs, sweep_values
 from .scene import Scene
 from .sweep_values import AXES, NONE, Run
 
@@ -22,8 +22,8 @@ def _axis(what: str, default: str, values: str, options: list[str]) -> list[io.I
         io.String.Input(
             f"{what}_values",
             default=values,
-            multiline=True,
-            tooltip="Values between commas or on lines of their own; decimal point, not comma. low:high:count is a "
+            display_name=f"values of {what}s",
+            tooltip="Values between commas; decimal point, not comma. low:high:count is a "
             "range of numbers: 0:1:5. sampler takes lml and any of ComfyUI's; scheme an order after a space: "
             "dpmsolver++ 2.",
         ),
@@ -36,14 +36,14 @@ class LMLSweep(io.ComfyNode):
         return io.Schema(
             node_id="LMLSweep",
             display_name="LML Sweep",
-            category="model/sampling/LML",
-            description="A grid of pictures over any two of strength, λ, κ, steps, scheme, sampler and CFG, all from "
+            category=inputs.CATEGORY,
+            description="A grid of pictures over any two of λ, κ, steps, scheme, sampler and CFG, all from "
             "the same seed, as one labelled sheet.",
             search_aliases=["lml", "sweep", "grid", "xy plot", "contact sheet", "compare samplers", "parameter"],
             inputs=[
-                *ksampler.common_inputs(changing_seed=False),
+                *inputs.ksampler_inputs(changing_seed=False),
                 io.Vae.Input("vae", tooltip="Decodes the pictures."),
-                *_axis("column", "strength", "0, 0.5, 1, 1.5", list(AXES)),
+                *_axis("column", "κ", "0, 0.5, 1", list(AXES)),
                 *_axis("row", "steps", "5, 8, 12", [NONE, *AXES]),
                 io.Int.Input(
                     "cell_size",
@@ -53,9 +53,7 @@ class LMLSweep(io.ComfyNode):
                     advanced=True,
                     tooltip="Longer side of a picture on the sheet in pixels. The single pictures keep their size.",
                 ),
-                *inputs.preset_inputs(),
-                *inputs.strength_inputs(),
-                *inputs.scheme_inputs(),
+                *inputs.correction_inputs(),
                 inputs.settings_input(),
             ],
             outputs=[
@@ -65,6 +63,19 @@ class LMLSweep(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(
+        cls, columns: str | None, column_values: str | None, rows: str | None, row_values: str | None
+    ) -> bool | str:
+        if columns is None or column_values is None or rows is None or row_values is None:  # connected: not known yet
+            return True
+        try:
+            _check_axes(columns, rows)
+            sweep_values.parse_grid(columns, column_values, rows, row_values, host.sampler_names())
+        except ValueError as error:
+            return str(error)
+        return True
 
     @classmethod
     def execute(
@@ -84,22 +95,17 @@ class LMLSweep(io.ComfyNode):
         rows: str,
         row_values: str,
         cell_size: int,
-        preset: str,
-        strength: float,
+        damping: float,
+        kappa: float,
         settings: LMLSettings | None = None,
-        **values: Any,
     ) -> io.NodeOutput:
         across, down = sweep_values.parse_grid(columns, column_values, rows, row_values, host.sampler_names())
-        choice.warn_unused(preset, values, settings)
-
-        def base(count: int) -> LMLSettings:
-            return choice.resolve(preset, strength, values, settings, model=model, steps=count).settings
-
+        varied = (columns, rows)
+        base = choice.scaled(settings, 1.0 if "λ" in varied else damping, 1.0 if "κ" in varied else kappa, model)
         grid = [[sweep_values.run_of({columns: x, rows: y}, steps, cfg, base) for x in across] for y in down]
-        fixed = {"steps": steps, "CFG": cfg, "strength": strength}
+        fixed = {"steps": steps, "CFG": cfg, "λ": damping, "κ": kappa}
         title = ", ".join(
-            [f"seed {seed}", scheduler, preset if settings is None else "settings"]
-            + [f"{name} {value:g}" for name, value in fixed.items() if name not in (columns, rows)]
+            [f"seed {seed}", scheduler] + [f"{name} {value:g}" for name, value in fixed.items() if name not in varied]
         )
         names = [sweep_values.label(columns, value) for value in across]
         sides = [sweep_values.label(rows, value) for value in down]
@@ -107,6 +113,13 @@ class LMLSweep(io.ComfyNode):
         scene = Scene(model, positive, negative, latent_image, scheduler, denoise)
         images = sheet.fill(Source(scene, vae, seed))
         return io.NodeOutput(drawing.to_tensor(sheet.draw()), images)
+
+
+def _check_axes(columns: str, rows: str) -> None:
+    """Raise ValueError for an axis that is not in the lists, which ComfyUI leaves to a node that validates."""
+    for name, axis, allowed in (("columns", columns, AXES), ("rows", rows, (NONE, *AXES))):
+        if axis not in allowed:
+            raise ValueError(f"{name} is {axis!r}; choose one of {', '.join(allowed)}.")
 
 
 @dataclass(frozen=True)

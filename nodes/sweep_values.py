@@ -3,27 +3,26 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args
 
 from ..lml_sampler import LMLSettings
 from ..lml_sampler.settings import Scheme
 
 NONE = "none"
-AXES = ("strength", "λ", "κ", "steps", "scheme", "sampler", "CFG")
-FIELDS = {"λ": "damping", "κ": "kappa", "scheme": "scheme"}
+AXES = ("λ", "κ", "steps", "scheme", "sampler", "CFG")
+FIELDS = {"λ": "damping", "κ": "kappa"}
 LML = "lml"
 MAX_CELLS = 400
 EXAMPLES = {
-    "strength": "0, 0.5, 1 or 0:2:5",
-    "λ": "0.1, 1, 10",
-    "κ": "0, 0.3, 0.7 or 0:1:5",
+    "λ": "0, 1, 10",
+    "κ": "0, 0.5, 1 or 0:1:5",
     "steps": "5, 8, 12",
     "scheme": "ddim, dpmsolver++ 2",
     "sampler": "lml, euler, dpmpp_2m",
     "CFG": "1, 4, 7",
 }
-RANGES = {"strength": (0, math.inf), "λ": (1e-8, 1e8), "κ": (0, 1), "steps": (1, 10000), "CFG": (0, 100)}
+RANGES = {"λ": (0, 100), "κ": (0, 1), "steps": (1, 10000), "CFG": (0, 100)}
 
 
 class SchemeValue(NamedTuple):
@@ -139,14 +138,14 @@ def label(axis: str, value: Any) -> str:
     return f"{axis} {value:g}" if isinstance(value, float | int) else str(value)
 
 
-def run_of(chosen: dict[str, Any], steps: int, cfg: float, base: Callable[[int], LMLSettings]) -> Run:
+def run_of(chosen: dict[str, Any], steps: int, cfg: float, base: LMLSettings) -> Run:
     """The run of one cell.
 
     Args:
         chosen: values by axis.
         steps: number of steps, unless that is an axis.
         cfg: guidance, unless that is an axis.
-        base: the settings to vary, for a number of steps.
+        base: the settings to vary.
 
     Raises:
         ValueError: the settings do not go together; see `LMLSettings`.
@@ -154,20 +153,20 @@ def run_of(chosen: dict[str, Any], steps: int, cfg: float, base: Callable[[int],
     steps, cfg, sampler = chosen.get("steps", steps), chosen.get("CFG", cfg), chosen.get("sampler", LML)
     if sampler != LML:
         return Run(sampler, None, steps, cfg)
-    settings = base(steps)
+    settings = base
     for axis, value in chosen.items():
         settings = vary(settings, axis, value)
     return Run(LML, settings, steps, cfg)
 
 
 def vary(settings: LMLSettings, axis: str, value: Any) -> LMLSettings:
-    """Settings with another value on an axis.
+    """Settings with another value on an axis; values of λ and κ are factors, as on the nodes.
 
     Raises:
         ValueError: the settings do not go together; see `LMLSettings`.
     """
-    if axis == "strength":
-        return dataclasses.replace(settings, strength=settings.strength * value)
     if axis == "scheme":
         return dataclasses.replace(settings, scheme=value.scheme, order=value.order)
-    return dataclasses.replace(settings, **{FIELDS[axis]: value}) if axis in FIELDS else settings
+    if axis not in FIELDS:
+        return settings
+    return dataclasses.replace(settings, **{FIELDS[axis]: getattr(settings, FIELDS[axis]) * value})

@@ -5,11 +5,11 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..lml_sampler import LMLSettings
-from . import choice, drawing, host, inputs, ksampler, tune_task, tuning
+from . import choice, drawing, host, inputs, tune_task, tuning
 from .scene import Scene
 from .tune_search import Search
 
-AS_PRESET, ALL = "as the preset", "try all"
+AS_PRESET, ALL = "as the settings", "try all"
 
 
 class LMLTune(io.ComfyNode):
@@ -18,17 +18,17 @@ class LMLTune(io.ComfyNode):
         return io.Schema(
             node_id="LMLTune",
             display_name="LML Tune",
-            category="model/sampling/LML",
-            description="Measures which strength (or λ, or κ) comes closest to the converged picture with your model, "
-            "prompt, size and number of steps, and hands it to the samplers.",
-            search_aliases=["lml", "tune", "calibrate", "optimize", "optimise", "search", "best strength", "benchmark"],
+            category=inputs.CATEGORY,
+            description="Measures which λ (or κ) comes closest to the finished picture with your model, prompt, size "
+            "and number of steps, and hands it to the samplers.",
+            search_aliases=["lml", "tune", "calibrate", "optimize", "optimise", "search", "best settings", "benchmark"],
             inputs=[
-                *ksampler.common_inputs(changing_seed=False),
+                *inputs.ksampler_inputs(changing_seed=False),
                 io.Combo.Input(
                     "parameter",
-                    options=["strength", "κ", "λ"],
-                    default="strength",
-                    tooltip="The number to search for; the other settings stay as they are.",
+                    options=["λ", "κ"],
+                    default="λ",
+                    tooltip="The number to search for, starting from the node; the rest stays as it is.",
                 ),
                 io.Combo.Input(
                     "schemes",
@@ -58,22 +58,28 @@ class LMLTune(io.ComfyNode):
                     advanced=True,
                     tooltip="Steps of the reference: enough that more would change nothing.",
                 ),
-                *inputs.preset_inputs(),
-                *inputs.strength_inputs(),
-                *inputs.scheme_inputs(),
+                *inputs.correction_inputs(),
                 inputs.settings_input(),
             ],
             outputs=[
-                io.Sampler.Output(tooltip="The tuned sampler, for SamplerCustom(Advanced)."),
-                inputs.Settings.Output(
-                    display_name="settings", tooltip="The tuned settings, for the LML samplers and LML Save Preset."
-                ),
+                io.Sampler.Output(tooltip="The tuned sampler, for SamplerCustom and SamplerCustomAdvanced."),
+                inputs.settings_output("The tuned settings, for the LML nodes and LML Save Preset."),
                 io.Image.Output(
                     display_name="plot", tooltip="Error against the parameter; ComfyUI's samplers as lines."
                 ),
                 io.String.Output(display_name="report", tooltip="What was measured, in words and figures."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, steps: int | None, reference_steps: int | None) -> bool | str:
+        if steps is None or reference_steps is None:  # connected: not known yet
+            return True
+        try:
+            tune_task.check_reference(steps, reference_steps)
+        except ValueError as error:
+            return str(error)
+        return True
 
     @classmethod
     def execute(
@@ -92,17 +98,16 @@ class LMLTune(io.ComfyNode):
         evaluations: int,
         seeds: int,
         reference_steps: int,
-        preset: str,
-        strength: float,
+        damping: float,
+        kappa: float,
         settings: LMLSettings | None = None,
-        **values: Any,
     ) -> io.NodeOutput:
-        base = choice.choose(preset, strength, values, settings, model=model, steps=steps).settings
+        base = choice.scaled(settings, damping, kappa, model)
         task = tune_task.Task(
             Scene(model, positive, negative, latent_image, scheduler, denoise),
             base,
             tuning.parameter(parameter, base),
-            tune_task.candidates(base) if schemes == ALL else {tune_task.scheme_name(base): base},
+            tune_task.candidates(base) if schemes == ALL else {choice.scheme_name(base): base},
             steps,
             cfg,
             tuple((seed + k) % 2**64 for k in range(seeds)),

@@ -17,7 +17,7 @@ from ..lml_sampler import LMLSettings
 from . import host, tuning
 from .drawing import Level, Line, Mark, chart
 from .tune_cache import Cache
-from .tune_task import REFERENCE, Task
+from .tune_task import BASELINE, REFERENCE, Task
 from .tuning import Trial
 
 log = logging.getLogger(__name__)
@@ -142,40 +142,42 @@ class Search:
         return f"{trial.candidate}, {value}" if len(self.task.candidates) > 1 else value
 
     def report(self) -> str:
-        """What was measured."""
+        """What was measured: the verdict first."""
         task, best, start = self.task, tuning.best_of(self.trials), self.trials[0]
         rows = [(f"LML tuned: {self.named(best)}", best.error)]
         rows += [(f"LML as it was: {self.named(start)}", start.error)] if start != best else []
         rows += list(self.built_in.items())
         width = max(len(name) for name, _ in rows)
         seeds = f"seed {task.seeds[0]}" + (f" and the {len(task.seeds) - 1} after it" if len(task.seeds) > 1 else "")
-        lines = [
-            f"{task.steps} steps, CFG {task.cfg:g}, {task.scene.scheduler}, {seeds}. "
-            f"Reference: {REFERENCE}, {len(task.fine_sigmas) - 1} steps.",
-            "RMS distance of the latent to the reference, lower is better:",
-        ]
+        lines = [*self._verdict(best, start), ""]
         lines += [
             f"  {name:<{width}}  {f'{error:.5f}' if math.isfinite(error) else 'failed'}"
             for name, error in sorted(rows, key=lambda row: row[1])
         ]
-        lines.append(self._verdict(best, start))
-        lines.append(f"{len(self.trials)} settings tried, {self.made} model calls. {self.note}".strip())
+        lines += [
+            "",
+            f"RMS distance of the latent to {REFERENCE} with {len(task.fine_sigmas) - 1} steps.",
+            f"{task.steps} steps, CFG {task.cfg:g}, {task.scene.scheduler}, {seeds}.",
+            f"{len(self.trials)} settings tried, {self.made} model calls. {self.note}".strip(),
+        ]
         return "\n".join(lines)
 
-    def _verdict(self, best: Trial, start: Trial) -> str:
-        text = (
-            "The settings were the best already."
-            if best == start
-            else f"Tuned is {_closer(best.error, start.error)} than LML as it was."
-        )
-        rival = min(self.built_in, key=lambda name: self.built_in[name], default=None)
-        if rival is not None and math.isfinite(self.built_in[rival]):
-            text += f" It is {_closer(best.error, self.built_in[rival])} than {rival}, the best of ComfyUI's."
+    def _verdict(self, best: Trial, start: Trial) -> list[str]:
+        """Short sentences, the most important one first."""
+        baseline = self.built_in.get(BASELINE, math.inf)
+        lines = [f"{self.named(best)}: {_closer(best.error, baseline)} than {BASELINE}"]
+        if best == start:
+            lines.append("The settings were the best already.")
+        else:
+            lines.append(f"{_closer(best.error, start.error)} than LML as it was.")
+        rival = min(self.built_in, key=lambda name: self.built_in[name], default=BASELINE)
+        if rival != BASELINE and math.isfinite(self.built_in[rival]):
+            lines.append(f"{_closer(best.error, self.built_in[rival])} than {rival}, the best of ComfyUI's.")
             if self.built_in[rival] < best.error:
-                text += f" At these settings {rival} is the better choice."
+                lines.append(f"Here {rival} is the better choice.")
         if best.value in (self.task.axis.low, self.task.axis.high):
-            text += f" The best {self.task.axis.name} lies at the end of its range."
-        return text
+            lines.append(f"The best {self.task.axis.name} lies at the end of its range.")
+        return lines
 
     def plot(self) -> Image.Image:
         """Error against the parameter; ComfyUI's samplers as lines."""
@@ -195,9 +197,11 @@ class Search:
         shown = [error for error in errors if math.isfinite(error) and error > 0]
         return chart(
             lines,
-            title=f"Distance to the reference: {self.task.steps} steps, CFG {self.task.cfg:g}",
+            title=self._verdict(best, self.trials[0])[0] if math.isfinite(best.error) else "Nothing finite yet",
             x_label=self.task.axis.name,
-            y_label="RMS distance",
+            y_label="distance to the finished picture (RMS)",
+            size=(760, 520),
+            letters=15,
             levels=levels,
             marks=[Mark(f"best: {best.error:.4g} at {best.value:g}", best.value, best.error)],
             log_x=self.task.axis.log,
@@ -221,4 +225,4 @@ def _closer(error: float, other: float) -> str:
     if other == 0 or not math.isfinite(other):
         return "closer" if error < other else "as close"
     share = 1 - error / other
-    return f"{abs(share):.0%} {'closer' if share >= 0 else 'farther'}"
+    return f"{100 * abs(share):.0f} % {'closer' if share >= 0 else 'farther'}"

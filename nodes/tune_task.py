@@ -13,14 +13,17 @@ from torch import Tensor
 from .. import lml_sampler as core
 from ..lml_sampler import LMLSettings
 from ..lml_sampler.settings import Scheme
-from . import host, tuning
+from . import choice, host, tuning
 from .scene import Scene
 from .tuning import Parameter
 
 REFERENCE = "dpmpp_2m"
 """Second order on eps, v and flow models alike."""
 
-BUILT_IN = ("euler", "dpmpp_2m", "uni_pc", "deis", "res_multistep", "gradient_estimation")
+BASELINE = "euler"
+"""What everything is compared with: what the default is without its correction."""
+
+BUILT_IN = (BASELINE, "dpmpp_2m", "uni_pc", "deis", "res_multistep", "gradient_estimation")
 """Samplers to compare with: one model call a step, no noise."""
 
 LEAST_STEP = 0.01
@@ -53,16 +56,7 @@ class Task:
                 f"The settings add noise (eta {self.base.eta:g}, renoise {self.base.renoise}), so there is no "
                 "converged picture to compare with. Use settings without noise."
             )
-        if self.base.target == "velocity" and not host.families.is_flow(self.scene.model):
-            raise ValueError(
-                "target is 'velocity', but this is not a flow model (eps, v and EDM models have no flow velocity). "
-                "Choose another preset, or target score."
-            )
-        if self.reference_steps < 2 * self.steps:
-            raise ValueError(
-                f"reference_steps is {self.reference_steps}; it must be {2 * self.steps} or more, twice the steps, "
-                "and better ten times."
-            )
+        check_reference(self.steps, self.reference_steps)
         tuning.check_budget(self.evaluations, len(self.candidates), self.axis.place(self.axis.of(self.base)))
         sigmas, fine = self.scene.sigmas(self.steps), self.scene.sigmas(self.reference_steps)
         # The reference starts at the noise of the run, also where the scheduler's first level depends on the steps.
@@ -122,19 +116,23 @@ def _levels_below(first: Tensor, levels: Tensor) -> Tensor:
 
 def candidates(base: LMLSettings) -> dict[str, LMLSettings]:
     """The settings with every scheme that goes with them, by name; as they are first."""
-    found = {scheme_name(base): base}
+    found = {choice.scheme_name(base): base}
     for scheme in get_args(Scheme):
         try:
             other = dataclasses.replace(base, scheme=scheme, order=2 if scheme.startswith("dpmsolver") else 1)
         except ValueError:  # the target is for another scheme
             continue
-        found.setdefault(scheme_name(other), other)
+        found.setdefault(choice.scheme_name(other), other)
     return found
 
 
-def scheme_name(settings: LMLSettings) -> str:
-    """Scheme and order in words."""
-    return f"{settings.scheme} {settings.order}" if settings.order > 1 else settings.scheme
+def check_reference(steps: int, reference_steps: int) -> None:
+    """Raise ValueError unless the reference has enough steps."""
+    if reference_steps < 2 * steps:
+        raise ValueError(
+            f"reference_steps is {reference_steps}; it must be {2 * steps} or more, twice the steps, "
+            "and better ten times."
+        )
 
 
 def _hash(value: Any) -> str:

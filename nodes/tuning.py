@@ -42,6 +42,8 @@ class Parameter:
     def place(self, value: float) -> float:
         """The inverse of `value`."""
         if self.log:
+            if value <= self.low:
+                return 0.0
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
@@ -60,13 +62,12 @@ def parameter(name: str, base: LMLSettings) -> Parameter:
     Raises:
         ValueError: an unknown name.
     """
-    if name == "strength":
-        return Parameter(name, "strength", 0.0, max(2.0, 2 * base.strength), False, 2)
     if name == "κ":
         return Parameter(name, "kappa", 0.0, 1.0, False, 3)
     if name == "λ":
-        return Parameter(name, "damping", base.damping / 100, base.damping * 100, True, 3)
-    raise ValueError(f"parameter is {name!r}; choose one of strength, κ, λ.")
+        middle = base.damping or 1.0
+        return Parameter(name, "damping", middle / 100, middle * 100, True, 2)
+    raise ValueError(f"parameter is {name!r}; choose one of λ, κ.")
 
 
 class Trial(NamedTuple):

@@ -64,9 +64,9 @@ def test_it_converges_with_order_two(parametrization: str) -> None:
 
 
 def test_the_smallest_settings_are_the_plain_scheme() -> None:
-    """kappa strength / lambda is no number any more, but none of its factors is 0."""
+    """kappa / lambda is no number any more, but none of them is 0."""
     x = noise(6, 8) * SIGMAS[0]
-    least = LMLSettings(strength=1e-308, kappa=1e-308, damping=1e8)
+    least = LMLSettings(kappa=1e-308, damping=1e8)
     plain = sample_lml(mixture().denoise, x, SIGMAS, disable=True, settings=LMLSettings(kappa=0.0))
     torch.testing.assert_close(sample_lml(mixture().denoise, x, SIGMAS, disable=True, settings=least), plain)
 

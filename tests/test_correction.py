@@ -100,7 +100,7 @@ def test_half_precision_sums_do_not_overflow() -> None:
 
 
 shapes = st.lists(st.integers(1, 5), min_size=2, max_size=6).map(tuple)
-gains = {"damping": st.floats(1e-8, 1e8), "kappa": st.floats(0, 1), "seed": st.integers(0, 99)}
+gains = {"damping": st.floats(0, 1e8), "kappa": st.floats(0, 1), "seed": st.integers(0, 99)}
 
 
 @given(shape=shapes, scale=st.sampled_from([1e-6, 1.0, 1e6]), **gains)
@@ -165,8 +165,7 @@ def test_damping_may_differ_per_sample() -> None:
 @pytest.mark.parametrize(
     ("damping", "kappa", "message"),
     [
-        (0.0, 0.5, r"damping \(λ\) is 0.0; it must be a finite number above 0"),
-        (-1.0, 0.5, r"damping \(λ\) is -1.0"),
+        (-1.0, 0.5, r"damping \(λ\) is -1.0; it must be a finite number from 0 up"),
         (float("inf"), 0.5, r"damping \(λ\) is inf"),
         (float("nan"), 0.5, r"damping \(λ\) is nan"),
         (1.0, 1.5, r"kappa \(κ\) is 1.5; it must be within \[0, 1\]"),

@@ -37,7 +37,7 @@ def tune(client: Client, **inputs: Any) -> dict[str, Any]:
 
 
 def save_preset(client: Client, note: str) -> dict[str, Any]:
-    preset = {"class_type": "LMLPreset", "inputs": {"preset": "custom", "kappa": 0.42}}
+    preset = {"class_type": "LMLPreset", "inputs": {"preset": "auto", "kappa": 0.42}}
     inputs = {"settings": ["preset", 1], "name": "mine", "note": note, "replace": True}
     return client.filled({"preset": preset, "subject": {"class_type": "LMLSavePreset", "inputs": inputs}})
 

@@ -332,7 +332,7 @@ def test_lml_runs_and_every_size_that_fits(pack: ModuleType, folders: Folder) ->
 def test_one_prompt_less_model_gives_what_the_guidance_gives(pack: ModuleType, folders: Folder) -> None:
     """The model hears no prompt, so guidance changes nothing but rounding."""
     linked = load(pack, "ddpm_ema_cifar10")
-    plain, guided = (lml(pack, linked, steps=4, cfg=cfg, strength=0.0) for cfg in (1.0, 4.0))
+    plain, guided = (lml(pack, linked, steps=4, cfg=cfg, kappa=0.0) for cfg in (1.0, 4.0))
     torch.testing.assert_close(plain, guided, rtol=1e-3, atol=1e-3)
 
 

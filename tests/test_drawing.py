@@ -26,7 +26,7 @@ def has(image: Image.Image, color: str, box: tuple[int, int, int, int] | None = 
 
 @pytest.mark.parametrize("size", [(1000, 620), (400, 260), (2000, 1200)])
 def test_a_chart_shows_its_lines_and_levels(drawing: ModuleType, size: tuple[int, int]) -> None:
-    lines = [drawing.Line("strength λ", [0, 0.5, 1, 2], [0.11, 0.08, 0.09, 0.13])]
+    lines = [drawing.Line("factor λ", [0, 0.5, 1, 2], [0.11, 0.08, 0.09, 0.13])]
     levels = [drawing.Level("euler", 0.107), drawing.Level("deis", 0.1)]
     marks = [drawing.Mark("tuned", 0.5, 0.08)]
     image = drawing.chart(lines, title="t", x_label="x", y_label="y", levels=levels, marks=marks, size=size)

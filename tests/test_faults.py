@@ -6,12 +6,12 @@ import pytest
 import torch
 from comfy_host.client import Client, PromptError
 from comfy_host.prompts import Info, Prompt, around, inputs_of
-from node_definitions import offered_ids
+from node_definitions import node_ids
 from torch import Tensor
 
 STEPS = 4
 SAMPLERS = ("LMLKSampler", "LMLKSamplerAdvanced", "LMLSampler")
-OF_THEIR_OWN = {"LMLPreset", "LMLReport", "LMLStrengthCurve", "LMLSweep", "LMLTune", "LMLWrapSampler"}
+OF_THEIR_OWN = {"LMLCompare", "LMLPreset", "LMLReport", "LMLKappaCurve", "LMLSweep", "LMLTune", "LMLWrapSampler"}
 """Nodes that sample nothing or by another sampler, or whose runs fail one by one: see their own tests."""
 
 
@@ -57,9 +57,9 @@ def check_message_and_next_run(
 
 def test_all_nodes_with_a_model_are_covered(info: Info) -> None:
     """A new node that samples has to be added to one of the lists."""
-    kinds = {name: {kind for kind, *_ in inputs_of(info, name).values()} for name in offered_ids()}
-    sampling = {name for name in offered_ids() if "MODEL" in kinds[name] or "SAMPLER" in info[name]["output"]}
-    assert sampling == (set(SAMPLERS) | OF_THEIR_OWN) & set(offered_ids())
+    kinds = {name: {kind for kind, *_ in inputs_of(info, name).values()} for name in node_ids()}
+    sampling = {name for name in node_ids() if "MODEL" in kinds[name] or "SAMPLER" in info[name]["output"]}
+    assert sampling == (set(SAMPLERS) | OF_THEIR_OWN)
 
 
 @pytest.mark.parametrize("step", range(1, STEPS + 1))

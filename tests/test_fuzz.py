@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from comfy_host.client import Client, PromptError
-from comfy_host.prompts import SUBJECT, WIDGETS, Info, Inputs, Prompt, around, default, inputs_of
+from comfy_host.prompts import SUBJECT, WIDGETS, Info, Inputs, Prompt, all_inputs_of, around, default
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from node_definitions import offered_ids
+from node_definitions import node_ids
 
 FULL = os.environ.get("LML_TESTS") == "full"
 EXAMPLES = int(os.environ.get("LML_FUZZ_EXAMPLES") or (10_000 if FULL else 25))
@@ -104,14 +104,14 @@ def inputs(draw: st.DrawFn, widgets: Inputs) -> dict[str, Any]:
 
 
 def test_all_nodes_are_fuzzed(info: Info) -> None:
-    assert offered_ids() == sorted(name for name in info if name.startswith("LML"))
+    assert node_ids() == sorted(name for name in info if name.startswith("LML"))
 
 
-@pytest.mark.parametrize("node", offered_ids())
+@pytest.mark.parametrize("node", node_ids())
 def test_any_input_gives_a_picture_or_a_clear_error(server: Client, info: Info, node: str) -> None:
     widgets = {
         name: (kind, options | ({"default": USUAL[name]} if name in USUAL else {}), optional)
-        for name, (kind, options, optional) in inputs_of(info, node).items()
+        for name, (kind, options, optional) in all_inputs_of(info, node).items()
         if kind in (*WIDGETS, "CURVE")
     }
     tried = made = 0

@@ -12,7 +12,7 @@ import torch
 from comfy_host.client import Client
 from comfy_host.prompts import Prompt, around, inputs_of
 from comfy_host.server import comfyui
-from node_definitions import offered_ids
+from node_definitions import node_ids
 from torch import Tensor
 
 ROUNDS = 4
@@ -21,7 +21,7 @@ PROMPTS = 60 if os.environ.get("LML_TESTS") == "full" else 8
 CASES = 8
 GROWTH = 0.01
 
-NODES = [name for name in offered_ids() if name not in ("LMLSavePreset", "LMLTune")]
+NODES = [name for name in node_ids() if name not in ("LMLSavePreset", "LMLTune")]
 """All but those that keep what they made, and so do something else the second time."""
 
 log = logging.getLogger(__name__)

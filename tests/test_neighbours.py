@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from node_definitions import offered_ids
+from node_definitions import node_ids
 
 ROOT = Path(__file__).parents[1]
 MEDDLER = ROOT / "tests" / "packs" / "test_meddler"
@@ -97,7 +97,7 @@ def complaints(log: str) -> list[str]:
 
 def test_alone(loaded: Loaded) -> None:
     found, log = loaded["alone"]
-    assert len(found["nodes"]) == len(offered_ids()) and found["KSampler"] == found["KSamplerSelect"] == 1
+    assert len(found["nodes"]) == len(node_ids()) and found["KSampler"] == found["KSamplerSelect"] == 1
     assert found["pictures"][0] == found["pictures"][1] != found["pictures"][2]
     assert not complaints(log)
 

@@ -28,13 +28,13 @@ def empty(batch: int = 2) -> Latent:
 
 
 def lml(pack: ModuleType, demo: tuple[Any, Any, Any], latent: Latent, **options: Any) -> Tensor:
-    """Run LMLKSampler with its own defaults, but the preset custom, which reads every input."""
-    chosen = {"seed": 1, "steps": 5, "cfg": 4.0, "preset": "custom"} | options
+    """Run LMLKSampler with its own defaults."""
+    chosen = {"seed": 1, "steps": 5, "cfg": 4.0} | options
     return execute(pack.nodes.ksampler.LMLKSampler, demo, latent, chosen)
 
 
 def lml_advanced(pack: ModuleType, demo: tuple[Any, Any, Any], latent: Latent, **options: Any) -> Tensor:
-    chosen = {"noise_seed": 1, "steps": 6, "cfg": 4.0, "preset": "custom"} | options
+    chosen = {"noise_seed": 1, "steps": 6, "cfg": 4.0} | options
     return execute(pack.nodes.ksampler.LMLKSamplerAdvanced, demo, latent, chosen)
 
 
@@ -123,7 +123,7 @@ def test_the_noise_scale_of_a_flow_model_is_respected(pack: ModuleType) -> None:
 
 
 def test_the_list_entry_is_the_node_with_its_defaults(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
-    assert torch.equal(built_in(demo, empty(), "lml"), lml(pack, demo, empty(), preset="auto"))
+    assert torch.equal(built_in(demo, empty(), "lml"), lml(pack, demo, empty()))
 
 
 def test_the_sampler_node_serves_the_custom_samplers(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
@@ -156,7 +156,8 @@ def test_every_scheduler_works(pack: ModuleType, demo: tuple[Any, Any, Any]) -> 
 @pytest.mark.parametrize("scheme", ["dpmsolver", "dpmsolver++"])
 @pytest.mark.parametrize("order", [2, 3])
 def test_higher_orders_work(pack: ModuleType, demo: tuple[Any, Any, Any], scheme: str, order: int) -> None:
-    result = lml(pack, demo, empty(1), scheme=scheme, order=order, kappa=0.7, steps=8, cfg=1.0)
+    settings = pack.lml_sampler.LMLSettings(scheme=scheme, order=order, kappa=0.7)
+    result = lml(pack, demo, empty(1), settings=settings, steps=8, cfg=1.0)
     assert result.isfinite().all() and 0.05 < result.std() < 1.5
 
 

@@ -1,8 +1,7 @@
-"""Presets: the published settings, the choice on the nodes, the user's own files."""
+"""Presets: those of the pack, the published numbers, the choice on the nodes, the user's own files."""
 
 import dataclasses
 import json
-import logging
 import os
 import time
 from pathlib import Path
@@ -14,63 +13,112 @@ import torch
 from comfy_host.client import PromptError
 from comfy_host.runs import demo_inputs, lml, run
 from comfy_host.server import comfyui
-from problems import mixture
+from problems import Denoiser, Mixture, mixture, noise
+from torch import Tensor
 
 from lml_sampler import LMLSettings, sample_lml
-from lml_sampler.presets import BUILT_IN, FAMILIES, PAPER_NAMES, choose_paper, paper
+from lml_sampler.presets import AUTO, BUILT_IN, PAPER, PAPER_FLUX, PAPER_SD, built_in, published
+
+CONVERGED = 400
 
 
-def test_paper_figures() -> None:
-    assert [paper("sd", steps).damping for steps in (5, 10, 15)] == [1e-3] * 3
-    assert [paper("sd2", steps).damping for steps in (10, 15)] == [1e-3, 8e-4]
-    assert paper("flux", 28).damping == 1e-2 and paper("flux", 28).target == "velocity"
-    assert paper("sd", 14).lower_order_final and not paper("sd", 15).lower_order_final
-    assert paper("sd", 10).damping_mode == "absolute" and paper("sd", 10).order == 3
+def test_published_figures() -> None:
+    assert [published("sd", steps).damping for steps in (5, 10, 15)] == [1e-3] * 3
+    assert [published("sd2", steps).damping for steps in (10, 15)] == [1e-3, 8e-4]
+    assert published("flux", 28).damping == 1e-2 and published("flux", 28).target == "velocity"
+    assert published("sd", 14).lower_order_final and not published("sd", 15).lower_order_final
+    assert published("sd", 10).damping_mode == "absolute" and published("sd", 10).order == 3
 
 
-@pytest.mark.parametrize(("family", "parametrization"), [("sd", "ve"), ("sd2", "ve"), ("flux", "flow")])
-def test_paper_runs_and_corrects_a_little(family: Any, parametrization: str) -> None:
-    problem = mixture(parametrization)
-    sigmas = torch.linspace(0.95, 0, 9, dtype=torch.float64)
-    x = torch.randn(4, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-    def run(settings: LMLSettings) -> torch.Tensor:
-        return sample_lml(problem.denoise, x, sigmas, disable=True, settings=settings, parametrization=parametrization)
-
-    settings = paper(family, 8)
-    plain = LMLSettings(
-        scheme=settings.scheme, order=settings.order, lower_order_final=settings.lower_order_final, kappa=0.0
-    )
-    difference = (run(settings) - run(plain)).norm() / run(plain).norm()
-    assert 1e-6 < difference < 0.1
+# --- Every preset makes a picture
 
 
-def test_nothing_is_passed_off_as_published() -> None:
-    for name, family in PAPER_NAMES.items():
-        why = choose_paper(name, 8, None, None).why
-        assert FAMILIES[family].label in why and why.startswith(name)
-        published = FAMILIES[family].base == family
-        assert ("Nothing was published" in why) != published, why
-        assert paper(family, 8, flow=True).damping in (1e-3, 1e-2)
-    assert "For 20 steps nothing was published" in choose_paper("paper: SD 1.5", 20, None, None).why
-    assert "nothing" not in choose_paper("paper: SD 1.5", 15, None, None).why.lower()
+def guided(problem: Mixture, cfg: float) -> Denoiser:
+    """Classifier-free guidance towards the first two points."""
+    condition = problem._replace(points=problem.points[:2])
+
+    def denoise(x: Tensor, sigma: Tensor, **_: object) -> Tensor:
+        free = problem.denoise(x, sigma)
+        return free + cfg * (condition.denoise(x, sigma) - free)
+
+    return denoise
 
 
-def test_the_family_may_come_from_the_model() -> None:
-    assert choose_paper("paper", 8, "sd2", False).settings == paper("sd2", 8)
-    assert choose_paper("paper: FLUX", 8, "sd2", True).settings == paper("flux", 8)  # the name decides
-    unknown = choose_paper("paper", 8, None, True)
-    assert unknown.settings == paper("flux", 8) and "Nothing was published for this model" in unknown.why
-    assert choose_paper("paper", 8, "video", False).settings == paper("sd", 8)
+def schedule(kind: str, steps: int) -> Tensor:
+    """eps: even timesteps of SD. v: karras over the same range. flow: shift 3."""
+    if kind == "flow":
+        even = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+        return 3 * even / (1 + 2 * even)
+    if kind == "v":
+        even = torch.linspace(0, 1, steps, dtype=torch.float64)
+        levels = (14.6 ** (1 / 7) + even * (0.03 ** (1 / 7) - 14.6 ** (1 / 7))) ** 7
+    else:
+        betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+        product = torch.cumprod(1 - betas, 0)
+        levels = ((1 - product) / product).sqrt()[torch.linspace(999, 0, steps).round().long()]
+    return torch.cat([levels, torch.zeros(1, dtype=torch.float64)])
+
+
+def picture(kind: str, cfg: float, steps: int, settings: LMLSettings) -> Tensor:
+    flow = "flow" if kind == "flow" else "ve"
+    sigmas = schedule(kind, steps)
+    x = noise(64, 8, seed=5) * sigmas[0]
+    return sample_lml(guided(mixture(flow), cfg), x, sigmas, disable=True, settings=settings, parametrization=flow)
+
+
+@pytest.mark.parametrize("cfg", [1.0, 5.0])
+@pytest.mark.parametrize("kind", ["eps", "v", "flow"])
+@pytest.mark.parametrize("preset", BUILT_IN)
+def test_a_preset_is_not_further_from_the_picture_than_its_plain_scheme(preset: str, kind: str, cfg: float) -> None:
+    flow = kind == "flow"
+    if preset in (PAPER_SD, PAPER_FLUX) and flow != (preset == PAPER_FLUX):
+        with pytest.raises(ValueError, match=f"preset is '{preset}', but this is .*a flow model. Choose "):
+            built_in(preset, flow)
+        return
+    settings = built_in(preset, flow).settings
+    plain = dataclasses.replace(settings, kappa=0.0)
+    converged = picture(kind, cfg, CONVERGED, LMLSettings(scheme="dpmsolver++", order=2, kappa=0.0))
+
+    def apart(steps: int, chosen: LMLSettings) -> float:
+        return (picture(kind, cfg, steps, chosen) - converged).square().mean().sqrt().item()
+
+    for steps in range(5, 21):
+        assert 0 < apart(steps, settings) <= 1.2 * apart(steps, plain), steps
+
+
+def test_the_published_numbers_are_not_small() -> None:
+    """Why the presets do not take them: at the size of SD's latent they turn the step around, whatever the picture."""
+    x = noise(2, 4, 64, 64, seed=1) * 14.6
+    problem = mixture()
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        return problem.denoise(x.reshape(-1, 8), sigma.repeat_interleave(2048)).reshape(x.shape)
+
+    def run_with(settings: LMLSettings) -> Tensor:
+        return sample_lml(model, x, schedule("eps", 8), disable=True, settings=settings)
+
+    plain = run_with(dataclasses.replace(published("sd", 8), kappa=0.0))
+    preset = run_with(built_in(PAPER_SD, False).settings)
+    literal = run_with(published("sd", 8))
+    assert (preset - plain).norm() < 0.05 * plain.norm() < 0.3 * (literal - plain).norm()
+
+
+def test_what_a_preset_is_for_is_said() -> None:
+    assert built_in(PAPER, True).settings == built_in(PAPER_FLUX, None).settings
+    assert built_in(PAPER, False).settings == built_in(PAPER_SD, None).settings
+    assert built_in(AUTO, None).settings == LMLSettings()
+    assert "static" in built_in(PAPER, True).why and built_in(AUTO, True).why.startswith("auto: ")
     with pytest.raises(ValueError, match=r"preset is 'paper'.*no model is connected\. Connect model, or choose"):
-        choose_paper("paper", 8, None, None)
+        built_in(PAPER, None)
+    with pytest.raises(ValueError, match="preset is 'best'; choose one of auto, paper"):
+        built_in("best", None)
 
 
-def test_bad_input_of_the_paper_is_named() -> None:
+def test_bad_input_of_the_published_numbers_is_named() -> None:
     with pytest.raises(ValueError, match="family is 'dalle'; choose one of sd, sd2"):
-        paper("dalle", 8)  # pyright: ignore[reportArgumentType]
+        published("dalle", 8)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="steps is 0"):
-        paper("sd", 0)
+        published("sd", 0)
 
 
 # --- The user's files
@@ -87,7 +135,7 @@ def loaded(files: ModuleType, folder: Path, name: str) -> LMLSettings:
 
 
 def test_a_preset_is_read_back_as_it_was_saved(files: ModuleType, tmp_path: Path) -> None:
-    settings = LMLSettings(scheme="dpmsolver", order=2, damping=1e-8, kappa=1 / 3, strength=1.7, end_percent=0.9)
+    settings = LMLSettings(scheme="dpmsolver", order=2, damping=1e-8, kappa=1 / 3, end_percent=0.9)
     folder = tmp_path / "not" / "there" / "yet"
     assert files.names(folder) == [] and files.warnings(folder) == []
     path, written = files.save(folder, "Köln λ (2)", settings, "für Porträts", replace=False)
@@ -98,7 +146,7 @@ def test_a_preset_is_read_back_as_it_was_saved(files: ModuleType, tmp_path: Path
 
 
 def test_saving_again_needs_permission(files: ModuleType, tmp_path: Path) -> None:
-    first, second = LMLSettings(), LMLSettings(strength=0.5)
+    first, second = LMLSettings(), LMLSettings(kappa=0.5)
     files.save(tmp_path, "mine", first, "", replace=False)
     assert files.save(tmp_path, "mine", first, "", replace=False)[1] is False
     for name in ("mine", "MINE"):
@@ -129,7 +177,7 @@ def test_what_a_killed_process_has_left_is_cleared_away(files: ModuleType, tmp_p
     "name",
     [
         *("", " ", "a/b", "a\\b", "../up", "..", ".hidden", "C:x", "nul", "CON.json", "com1", "dot.", "end ", "a\nb"),
-        *("a" * 61, "λ" * 101, "\x00", "auto", "Auto", "CUSTOM", "paper", "paper: FLUX", "a*b", "a|b"),
+        *("a" * 61, "λ" * 101, "\x00", "auto", "Auto", "PAPER", "paper", "paper: FLUX", "a*b", "a|b"),
     ],
 )
 def test_dangerous_names_are_refused(files: ModuleType, tmp_path: Path, name: str) -> None:
@@ -205,103 +253,54 @@ def preset_of(pack: ModuleType, **inputs: Any) -> tuple[LMLSettings, str]:
 
 def test_the_preset_node_says_what_it_chose(pack: ModuleType) -> None:
     settings, text = preset_of(pack)
-    assert dataclasses.asdict(settings) == dataclasses.asdict(LMLSettings()) and text.startswith("auto: ")
-    for variant, family in (("eps", "SD 1.5"), ("flow", "FLUX")):
+    assert dataclasses.asdict(settings) == dataclasses.asdict(LMLSettings())
+    assert text.splitlines()[0] == "preset auto · λ 1 · κ 1 · scheme auto"
+    for variant, scheme in (("eps", "dpmsolver 3"), ("flow", "ddim")):
         model = pack.nodes.demo_model.load(variant)
-        settings, text = preset_of(pack, preset="paper", model=model, strength=0.5)
-        assert f"these are the settings of {family}" in text and "Nothing was published" in text
-        assert ("flow velocity" in text) == (variant == "flow") and "Strength 0.5" in text
-        assert settings.strength == 0.5 and settings.damping == (1e-2 if variant == "flow" else 1e-3)
-    settings, _ = preset_of(pack, preset="custom", kappa=0.25, strength=2.0)
-    assert (settings.kappa, settings.strength) == (0.25, 2.0)
+        settings, text = preset_of(pack, preset="paper", model=model, kappa=0.5, damping=2.0)
+        base = built_in(PAPER, variant == "flow").settings
+        assert (settings.kappa, settings.damping) == (base.kappa / 2, 2 * base.damping)
+        assert f"scheme {scheme}" in text.splitlines()[0] and "static" in text
     with pytest.raises(ValueError, match="no model is connected"):
         preset_of(pack, preset="paper")
-
-
-def test_real_configurations_have_their_family(pack: ModuleType) -> None:
-    import comfy.supported_models as supported
-
-    families = pack.nodes.host.families
-    expected = {
-        "SD15": "sd",
-        "SD20": "sd2",
-        "SDXL": "sdxl",
-        "SSD1B": "sdxl",
-        "SD3": "sd3",
-        "Flux": "flux",
-        "FluxSchnell": "flux",
-        "WAN22_T2V": "video",
-        "HunyuanVideoI2V": "video",
-        "HunyuanImage21": None,
-        "PixArtAlpha": None,
-    }
-    for name, family in expected.items():
-        kind = getattr(supported, name)
-
-        class Patcher:
-            class model:
-                model_config = kind({"context_dim": 768} if name.startswith("SD") else {})
-
-        assert families.family(Patcher) == family, name
+    with pytest.raises(ValueError, match="not a flow model"):
+        preset_of(pack, preset=PAPER_FLUX, model=pack.nodes.demo_model.load("eps"))
 
 
 def run_ksampler(pack: ModuleType, **inputs: Any) -> torch.Tensor:
     return lml(pack, demo_inputs(pack), **({"steps": 5, "cfg": 4.0} | inputs))
 
 
-def test_strength_acts_on_every_preset(pack: ModuleType, user_folder: Path) -> None:
-    pack.nodes.preset_files.save(user_folder, "mine", pack.lml_sampler.LMLSettings(strength=0.5), "", False)
-    assert torch.equal(run_ksampler(pack, preset="mine", strength=2.0), run_ksampler(pack))
-    assert torch.equal(run_ksampler(pack, preset="mine"), run_ksampler(pack, strength=0.5))
-    neutral = run_ksampler(pack, strength=0.0)
-    assert torch.equal(neutral, run_ksampler(pack, preset="custom", strength=0.0))
-    assert not torch.equal(neutral, run_ksampler(pack))
-    one, two = (run_ksampler(pack, preset="paper: SD 1.5", strength=strength) for strength in (1.0, 2.0))
-    assert not torch.equal(one, two)
+@pytest.mark.parametrize("preset", [AUTO, PAPER_SD, "mine"])
+def test_damping_and_kappa_act_on_every_preset(pack: ModuleType, user_folder: Path, preset: str) -> None:
+    """Continuously, and the same on the node that chooses as on the one that samples."""
+    mine = pack.lml_sampler.LMLSettings(scheme="ddim", kappa=0.8)
+    pack.nodes.preset_files.save(user_folder, "mine", mine, "", False)
+    settings, _ = preset_of(pack, preset=preset)
+    as_it_is = run_ksampler(pack, settings=settings)
+    plain = run_ksampler(pack, settings=settings, kappa=0.0)
+    for factors in ({"damping": 3.0}, {"kappa": 0.5}):
+        changed, _ = preset_of(pack, preset=preset, **factors)
+        picture = run_ksampler(pack, settings=settings, **factors)
+        assert torch.equal(picture, run_ksampler(pack, settings=changed))
+        assert not torch.equal(picture, as_it_is)
+        near = {name: value * 0.999999 for name, value in factors.items()}
+        torch.testing.assert_close(run_ksampler(pack, settings=settings, **near), picture, atol=1e-3, rtol=1e-3)
+        assert (picture - plain).norm() < (as_it_is - plain).norm()
+    for bad, message in (({"damping": -1.0}, "from 0 to 100"), ({"kappa": 1.1}, "from 0 to 1")):
+        with pytest.raises(ValueError, match=message):
+            run_ksampler(pack, settings=settings, **bad)
 
 
-def test_connected_settings_take_the_place_of_the_preset(pack: ModuleType) -> None:
-    settings, _ = preset_of(pack, preset="paper: SD 1.5", steps=5)
-    expected = run_ksampler(pack, preset="paper: SD 1.5")
-    assert torch.equal(run_ksampler(pack, settings=settings), expected)
-
-
-def test_what_is_not_used_is_said(pack: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        run_ksampler(pack, preset="custom", kappa=0.3)
-        run_ksampler(pack)
-        assert not caplog.messages
-        run_ksampler(pack, kappa=0.3, scheme="dpmsolver")
-        preset_of(pack, preset="paper: FLUX", end_percent=0.5)
-        run_ksampler(pack, preset="paper", settings=pack.lml_sampler.LMLSettings())
-    first, second, third = caplog.messages
-    assert "come from the preset 'auto'; not used: kappa 0.3, scheme dpmsolver. Choose the preset 'custom'" in first
-    assert "not used: end_percent 0.5" in second
-    assert "come from the node at the input settings; not used: preset 'paper'. Disconnect it" in third
-
-
-@pytest.mark.parametrize("variant", ["eps", "flow"])
-def test_the_sampler_node_reads_the_run(pack: ModuleType, variant: str) -> None:
-    """Its paper presets learn the number of steps and the model only when they run."""
-    from comfy_extras.nodes_custom_sampler import SamplerCustom
-
-    linked = demo_inputs(pack, variant)
-    model, positive, negative, latent = (linked[key] for key in ("model", "positive", "negative", "latent_image"))
-    for steps in (6, 15):
-        sigmas = pack.nodes.host.schedule(model, "normal", steps)
-
-        def custom(sampler: Any, sigmas: torch.Tensor = sigmas) -> torch.Tensor:
-            arguments = (model, True, 1, 4.0, positive, negative, sampler, sigmas, latent)
-            return SamplerCustom.execute(*arguments).result[0]["samples"]
-
-        lazy = custom(run(pack.nodes.sampler.LMLSampler, {}, preset="paper", strength=0.7)[0])
-        inputs = {"preset": "paper", "steps": steps, "model": model, "strength": 0.7}
-        assert torch.equal(lazy, custom(run(pack.nodes.presets.LMLPreset, {}, **inputs)[0]))
+def test_settings_for_flow_models_are_refused_elsewhere(pack: ModuleType) -> None:
+    settings, _ = preset_of(pack, preset=PAPER_FLUX)
+    with pytest.raises(ValueError, match=r"correct the velocity .* not a flow model\. Choose the preset auto"):
+        run_ksampler(pack, settings=settings)
 
 
 def save_prompt(**inputs: Any) -> dict[str, Any]:
     return {
-        "1": {"class_type": "LMLPreset", "inputs": {"preset": "custom", "kappa": 0.42}},
+        "1": {"class_type": "LMLPreset", "inputs": {"preset": "auto", "kappa": 0.42}},
         "2": {
             "class_type": "LMLSavePreset",
             "inputs": {"settings": ["1", 1], "note": "a note", "replace": False} | inputs,
@@ -319,10 +318,9 @@ def test_presets_in_a_running_comfyui(tmp_path: Path) -> None:
         assert "broken.json cannot be used: the field settings.kapa is unknown" in log
         result = client.run(client.filled(save_prompt(name="from the page")))
         assert result.outputs["2"]["text"][0].startswith("Saved: ")
-        assert result.outputs["1"]["text"][0] == "custom: the inputs of the node. Other than the defaults: kappa 0.42."
-        for name in ("LMLKSampler", "LMLKSamplerAdvanced", "LMLSampler", "LMLPreset"):
-            options = client.object_info()[name]["input"]["required"]["preset"][1]["options"]
-            assert options == [*BUILT_IN, "broken", "from the page"]
+        assert result.outputs["1"]["text"][0].startswith("preset auto · λ 1 · κ 0.42 · scheme auto\n")
+        options = client.object_info()["LMLPreset"]["input"]["required"]["preset"][1]["options"]
+        assert options == [*BUILT_IN, "broken", "from the page"]
         for bad in ("../x", "auto", ""):
             with pytest.raises(PromptError, match="name is "):
                 client.run(client.filled(save_prompt(name=bad)))

@@ -37,7 +37,7 @@ CASES = [
     {"scheme": "ddim"},
     {"scheme": "dpmsolver++", "order": 3, "target": "increment", "start_percent": 0.4},
     {"scheme": "ddim", "damping_mode": "absolute", "arithmetic": "released_float32", "damping": 1e-3, "kappa": 1e-5},
-    {"strength": 0.0},
+    {"kappa": 0.0},
     {"eta": 0.5, "end_percent": 0.5},
 ]
 
@@ -81,7 +81,7 @@ def test_the_figures_are_those_of_the_vectors() -> None:
         assert torch.allclose(torch.tensor(step.length, dtype=torch.float64), here.norm(dim=1))
         assert torch.allclose(torch.tensor(step.rotation, dtype=torch.float64), angle, atol=1e-4)
         assert torch.allclose(torch.tensor(step.turn, dtype=torch.float64), turn, atol=1e-4)
-        assert step.damping == [2.0] * 3
+        assert step.damping == [3.0] * 3  # λ + 1
         tangent = torch.tan(torch.deg2rad(turn))
         across = before - here * ((before * here).sum(1) / (here * here).sum(1))[:, None]
         assert torch.allclose(torch.tensor(step.across, dtype=torch.float64), across.norm(dim=1))
@@ -96,7 +96,7 @@ def test_what_is_left_out_is_said() -> None:
     assert [any("start_percent" in note for note in step.notes) for step in steps] == [True] * 3 + [False] * 3
     _, steps = record(scheme="dpmsolver++", order=2)
     assert "order 1 in place of 2" in steps[0].notes and not steps[2].notes
-    _, steps = record(strength=0.0)
+    _, steps = record(kappa=0.0)
     assert all("neutral" in step.notes[0] and step.length is None for step in steps)
 
 
@@ -116,41 +116,49 @@ def linked(pack: ModuleType) -> Linked:
 def test_the_node_samples_like_the_sampler_and_reports(pack: ModuleType, linked: Linked) -> None:
     latent, plot, text, data = run(pack.nodes.report.LMLReport, linked, seed=3, steps=5)
     assert torch.equal(latent["samples"], lml(pack, linked, seed=3, steps=5))
-    assert plot.shape == (1, 1410, 1520, 3) and plot.std() > 0.05
+    assert plot.shape[2:] == (640, 3) and 1000 < plot.shape[1] < 1120 and plot.std() > 0.05
     assert text.count(" to ") >= 5 and "Step 1: there is no step before" in text
     content = json.loads(data)
     assert content["settings"]["scheme"] == "auto" and len(content["steps"]) == 5
     assert all(len(step["length"]) == 2 for step in content["steps"])
 
 
-def test_guider_sampler_and_sigmas_take_the_place_of_the_inputs(pack: ModuleType, linked: Linked) -> None:
-    report, host = pack.nodes.report.LMLReport, pack.nodes.host
-    import comfy.samplers
+def test_the_conclusion_is_about_the_run(pack: ModuleType, linked: Linked) -> None:
+    text, data = run(pack.nodes.report.LMLReport, linked, seed=3, steps=5)[2:]
+    steps = json.loads(data)["steps"]
+    turns = [sum(step["turn"]) / 2 if step["turn"] else 0 for step in steps]
+    first = text.splitlines()[0]
+    assert first.startswith(f"The path turns most before step {turns.index(max(turns)) + 1}, by {max(turns):.2g}°; ")
+    assert "LML bends 4 of 5 steps" in first and first.endswith("% of the time.")
+    plain = run(pack.nodes.report.LMLReport, linked, seed=3, steps=5, kappa=0.0)[2]
+    assert plain.startswith("One step") or "LML corrects nothing" in plain.splitlines()[0] or "no turn" in plain
 
+
+def test_any_guider_sampler_and_sigmas_are_reported(pack: ModuleType, linked: Linked) -> None:
+    import comfy.samplers
+    from comfy_extras.nodes_custom_sampler import Noise_RandomNoise
+
+    host = pack.nodes.host
     guider = comfy.samplers.CFGGuider(linked["model"])
     guider.set_conds(linked["positive"], linked["negative"])
     guider.set_cfg(4.0)
     sigmas = host.schedule(linked["model"], "karras", 4)
-    only = {"latent_image": linked["latent_image"]}
-    sampler = pack.nodes.sampler.LMLSampler.execute("paper", 1.0).result[0]
-    latent, _, text, data = run(report, only, seed=3, guider=guider, sigmas=sigmas, sampler=sampler)
+    scheme = {"scheme": "dpmsolver", "order": 3}
+    sampler, settings = run(pack.nodes.sampler.LMLSampler, {}, scheme=scheme)
+    inputs = {"guider": guider, "sampler": sampler, "sigmas": sigmas, "latent_image": linked["latent_image"]}
+    latent, _, text, data = run(pack.nodes.report.LMLReportCustom, {}, noise=Noise_RandomNoise(3), **inputs)
     assert json.loads(data)["settings"]["scheme"] == "dpmsolver" and len(json.loads(data)["steps"]) == 4
     assert "order 1 in place of 3" in text
-    expected = lml(pack, linked, seed=3, steps=4, cfg=4.0, scheduler="karras", preset="paper")
+    expected = lml(pack, linked, seed=3, steps=4, cfg=4.0, scheduler="karras", settings=settings)
     assert torch.equal(latent["samples"], expected)
-
-
-def test_what_cannot_be_reported_is_named(pack: ModuleType, linked: Linked) -> None:
-    report, host = pack.nodes.report.LMLReport, pack.nodes.host
     with pytest.raises(ValueError, match=r"sampler is sample_euler.* Connect LML Sampler"):
-        run(report, linked, sampler=host.built_in_sampler("euler"))
-    with pytest.raises(ValueError, match="negative: not connected"):
-        run(report, {key: value for key, value in linked.items() if key != "negative"})
+        other = inputs | {"sampler": host.built_in_sampler("euler")}
+        run(pack.nodes.report.LMLReportCustom, {}, noise=Noise_RandomNoise(3), **other)
+
+
+def test_a_run_without_a_step_is_named(pack: ModuleType, linked: Linked) -> None:
     with pytest.raises(ValueError, match="no step to report: denoise is 0"):
-        run(report, linked, denoise=0.0)
-    sampler, settings = pack.nodes.presets.LMLPreset.execute("auto", 1.0, 5).result[:2]
-    with pytest.raises(ValueError, match="settings and sampler are connected"):
-        run(report, linked, sampler=sampler, settings=settings)
+        run(pack.nodes.report.LMLReport, linked, denoise=0.0)
 
 
 def test_the_report_is_shown_on_the_node(server: Client) -> None:
@@ -174,7 +182,7 @@ def test_the_report_is_shown_on_the_node(server: Client) -> None:
     assert "rotation" in result.outputs["2"]["text"][0]
     (plot,) = result.images["3"]
     last = Image.open(io.BytesIO(result.previews[-1][result.previews[-1].index(b"\xff\xd8\xff") :]))
-    assert plot.size == (1520, 1410) and last.size == (1024, 950)  # the plot has taken the place of the preview
+    assert plot.width == 640 and last.height == 1024  # the plot has taken the place of the preview
     prompt["2"]["inputs"]["cfg"] = -1.0
     with pytest.raises(PromptError, match="smaller than min"):
         server.run(prompt)

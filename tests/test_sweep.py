@@ -37,20 +37,25 @@ def test_the_cells_are_the_pictures_of_the_samplers(pack: ModuleType, variant: s
 @pytest.mark.parametrize(
     ("axis", "values", "inputs"),
     [
-        ("strength", "0, 1.5", [{"strength": 0.0}, {"strength": 1.5}]),
         ("λ", "0.5, 2", [{"damping": 0.5}, {"damping": 2.0}]),
         ("κ", "0:0.8:2", [{"kappa": 0.0}, {"kappa": 0.8}]),
         ("steps", "2\n4", [{"steps": 2}, {"steps": 4}]),
-        ("scheme", "ddim, dpmsolver++ 2", [{"scheme": "ddim"}, {"scheme": "dpmsolver++", "order": 2}]),
+        (
+            "scheme",
+            "ddim, dpmsolver++ 2",
+            [{"settings": {"scheme": "ddim"}}, {"settings": {"scheme": "dpmsolver++", "order": 2}}],
+        ),
     ],
 )
 def test_every_axis_is_the_input_of_that_name(
     pack: ModuleType, axis: str, values: str, inputs: list[dict[str, Any]]
 ) -> None:
     linked = demo_inputs(pack)
-    _, images = sweep(pack, linked, preset="custom", columns=axis, column_values=values, rows="none")
+    _, images = sweep(pack, linked, columns=axis, column_values=values, rows="none")
     for image, chosen in zip(images, inputs, strict=True):
-        expected = lml(pack, linked, **({"seed": 1, "steps": 3, "cfg": 4.0, "preset": "custom"} | chosen))
+        settings = pack.lml_sampler.LMLSettings(**chosen.get("settings", {}))
+        options = {"seed": 1, "steps": 3, "cfg": 4.0} | chosen | {"settings": settings}
+        expected = lml(pack, linked, **options)
         assert torch.equal(image[None], decoded(pack, linked, expected)), chosen
     assert not torch.equal(images[0], images[1])
 
@@ -70,38 +75,29 @@ def test_a_failed_cell_leaves_the_others(pack: ModuleType, caplog: pytest.LogCap
 
 
 def test_equal_cells_run_once(pack: ModuleType) -> None:
-    """euler knows no strength."""
+    """euler knows no κ."""
     linked = demo_inputs(pack)
     calls = []
     model = linked["model"].clone()
     model.set_model_unet_function_wrapper(
         lambda apply, args: (calls.append(1), apply(args["input"], args["timestep"], **args["c"]))[1]
     )
-    axes = {"columns": "strength", "column_values": "0:2:3", "rows": "sampler", "row_values": "euler"}
+    axes = {"columns": "κ", "column_values": "0:1:3", "rows": "sampler", "row_values": "euler"}
     _, images = sweep(pack, linked | {"model": model}, **axes)
     assert len(calls) == 3 and len(images) == 3
-
-
-def test_the_published_settings_follow_the_steps(pack: ModuleType) -> None:
-    linked = demo_inputs(pack)
-    chosen = {"preset": "paper: SD 2", "columns": "steps", "column_values": "14, 15", "rows": "none"}
-    _, images = sweep(pack, linked, **chosen)
-    for image, steps in zip(images, (14, 15), strict=True):
-        expected = lml(pack, linked, seed=1, preset="paper: SD 2", steps=steps, cfg=4.0)
-        assert torch.equal(image[None], decoded(pack, linked, expected))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"columns": "steps", "rows": "steps"}, "columns and rows are both 'steps'"),
-        ({"column_values": " , "}, "column_values is empty. Write strength like this: 0, 0.5, 1 or 0:2:5"),
+        ({"column_values": " , "}, "column_values is empty. Write κ like this: 0, 0.5, 1 or 0:1:5"),
         ({"column_values": "0, x"}, "column_values: 'x' is neither a number nor a range low:high:count"),
         ({"column_values": "0:1"}, "'0:1' is neither a number nor a range"),
         ({"column_values": "0:1:1"}, "has a count of 1, which must be 2 to 400"),
-        ({"column_values": "-1"}, "gives -1, which is not within 0 to inf"),
+        ({"column_values": "-1"}, "gives -1, which is not within 0 to 1"),
         ({"column_values": "nan"}, "gives nan, which is not within"),
-        ({"column_values": "1, 1.0"}, "column_values has strength 1 twice"),
+        ({"column_values": "1, 1.0"}, "column_values has κ 1 twice"),
         ({"column_values": "0:1:401"}, "must be 2 to 400"),
         ({"column_values": "0:1:200", "row_values": "1:3:3"}, "make 600 cells; 400 is the most"),
         ({"row_values": "5, 7.5"}, "row_values: '7.5' gives 7.5, which is not a whole number"),
@@ -110,7 +106,8 @@ def test_the_published_settings_follow_the_steps(pack: ModuleType) -> None:
         ({"columns": "scheme", "column_values": "rk4"}, "'rk4' is not one of "),
         ({"columns": "scheme", "column_values": "dpmsolver 4"}, "with an order of 1 to 3 after a space"),
         ({"columns": "scheme", "column_values": "ddim 2"}, "order is 2, but the scheme ddim is of order 1"),
-        ({"columns": "κ", "column_values": "1.5"}, "gives 1.5, which is not within 0 to 1"),
+        ({"column_values": "1.5"}, "gives 1.5, which is not within 0 to 1"),
+        ({"columns": "λ", "column_values": "101"}, "gives 101, which is not within 0 to 100"),
     ],
 )
 def test_bad_lists_are_named_before_the_model_is_called(
@@ -145,8 +142,19 @@ def test_a_sweep_in_a_running_comfyui(server: Client) -> None:
     assert np.asarray(images[0]).std() > 10
 
 
+def test_bad_lists_are_said_before_anything_runs(server: Client) -> None:
+    for bad, message in (
+        ({"columns": "sampler", "column_values": "lml, euler2"}, "'euler2' is not one of ComfyUI's samplers"),
+        ({"rows": "height"}, "rows is 'height'; choose one of none, λ"),
+        ({"row_values": "0"}, "gives 0, which is not within 1 to 10000"),
+    ):
+        with pytest.raises(PromptError, match=message) as caught:
+            server.run(server_prompt(server, **bad))
+        assert "Custom validation failed" in str(caught.value)
+
+
 def test_cancelling_ends_a_sweep(server: Client) -> None:
-    prompt = server_prompt(server, cfg=4.0, column_values="0:2:20", row_values="10:100:10", scheduler="karras")
+    prompt = server_prompt(server, cfg=4.0, column_values="0:1:20", row_values="10:100:10", scheduler="karras")
     started = time.monotonic()
     with pytest.raises(PromptError, match="interrupted"):
         server.run(prompt, cancel=True)

@@ -5,7 +5,6 @@ run with `make test-workflows`.
 """
 
 import copy
-import dataclasses
 import itertools
 import json
 import os
@@ -29,8 +28,6 @@ from PIL import Image
 from templates import blueprint
 from templates.catalogue import TEMPLATES
 from tiny_models import standard_files
-
-from lml_sampler.sampler import DEFAULT_SETTINGS
 
 FULL = os.environ.get("LML_TESTS") == "full"
 ROOT = Path(__file__).parents[1]
@@ -61,13 +58,20 @@ STEPS = 4
 """Of the models that need a second a step."""
 SIZES = {
     "LML_Demo": {(256, 256)},
+    "LML Compare": {(32, 32)},
     "LML SD 1.5 hires fix": {(64, 64), (96, 96)},
     "LML Wan 2.1 text to video": {(64, 32)},
 }
 """Of the pictures of a run; 64 x 64 if not named."""
-CUSTOM = {key: value for key, value in dataclasses.asdict(DEFAULT_SETTINGS).items() if key != "strength"}
-"""The defaults of what the preset custom alone reads."""
-SAMPLERS = ("KSampler", "LMLKSampler", "LMLKSamplerAdvanced", "LMLSweep", "SamplerCustom", "SamplerCustomAdvanced")
+SAMPLERS = (
+    "KSampler",
+    "LMLCompare",
+    "LMLKSampler",
+    "LMLKSamplerAdvanced",
+    "LMLSweep",
+    "SamplerCustom",
+    "SamplerCustomAdvanced",
+)
 DRAWN = ("LMLSweep", "LMLTune")
 """Nodes that draw sheets and plots, of a size of their own."""
 
@@ -228,9 +232,6 @@ def test_a_file_fits_the_nodes(definitions: dict[str, Any], name: str) -> None:
             check_value(value, *definition[widget][:2])
         outputs = [output["type"] for output in node["outputs"]]
         assert outputs == definitions[node["type"]]["output"][: len(outputs)]  # the host may append outputs
-        if values.get("preset", "custom") != "custom":
-            unused = {key: value for key, value in values.items() if key in CUSTOM}
-            assert unused == {key: CUSTOM[key] for key in unused}, "the preset does not use these"
     for link, source, output, target, place, kind in workflow["links"]:
         assert link in nodes[source]["outputs"][output]["links"]
         assert nodes[target]["inputs"][place]["link"] == link
@@ -343,10 +344,10 @@ def test_what_does_not_fit_is_named(host: Client) -> None:
     with pytest.raises(PromptError, match="LMLOfTomorrow"):
         host.run(unknown)
     missing = copy.deepcopy(prompt)
-    del missing[sampler]["inputs"]["strength"]
-    with pytest.raises(PromptError, match=r"Required input is missing.*strength.*LMLKSampler"):
+    del missing[sampler]["inputs"]["kappa"]
+    with pytest.raises(PromptError, match=r"Required input is missing.*kappa.*LMLKSampler"):
         host.run(missing)
     removed = copy.deepcopy(prompt)
-    removed[sampler]["inputs"]["scheme"] = "ddim2"
-    with pytest.raises(PromptError, match=r"scheme: 'ddim2' not in .*'ddim'.*LMLKSampler"):
+    removed[sampler]["inputs"]["scheduler"] = "ddim2"
+    with pytest.raises(PromptError, match=r"scheduler: 'ddim2' not in .*'?LMLKSampler"):
         host.run(removed)

@@ -20,6 +20,8 @@ from PIL import Image
 from safetensors.torch import load
 from torch import Tensor
 
+from .prompts import WIDGETS, all_inputs_of, default
+
 ANY_PROMPT = {
     "image": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
     "shown": {"class_type": "PreviewImage", "inputs": {"images": ["image", 0]}},
@@ -86,9 +88,9 @@ class Client:
         info = self.object_info()
         result = copy.deepcopy(prompt)
         for node in result.values():
-            for key, (kind, *options) in info[node["class_type"]]["input"]["required"].items():
-                if key not in node["inputs"]:
-                    node["inputs"][key] = options[0].get("default", kind[0] if isinstance(kind, list) else None)
+            for key, (kind, options, optional) in all_inputs_of(info, node["class_type"]).items():
+                if key not in node["inputs"] and not optional:
+                    node["inputs"][key] = default(options) if kind in WIDGETS or "default" in options else None
         return result
 
     def upload(self, name: str, image: Image.Image) -> None:

@@ -23,17 +23,37 @@ FEEDS = {
 SMALL = {"EmptyImage": {"width": 32, "height": 32}, "SolidMask": {"width": 32, "height": 32}}
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
-NEEDED = {"LMLReport": ("model", "positive", "negative")}
-"""Optional sockets that a node wants nevertheless, as long as no other stands in for them."""
+OWN_SAMPLER = ("LMLReportCustom",)
+"""Nodes that take samplers of this pack only."""
 
 SUBJECT = "subject"
 
 
 def inputs_of(info: Info, node: str) -> Inputs:
     """By name of an input: its type, its options, whether it is optional. Old-style lists of choices become COMBO."""
+    return _read(info[node]["input"])
+
+
+def all_inputs_of(info: Info, node: str) -> Inputs:
+    """The same with the inputs that a choice shows, as `choice.input` after it; the choice itself becomes a COMBO.
+
+    Those of every option are there, the first option's where two have the same name.
+    """
+    result: Inputs = {}
+    for name, (kind, options, optional) in inputs_of(info, node).items():
+        shown: Inputs = {}
+        if kind == "COMFY_DYNAMICCOMBO_V3":
+            for choice in reversed(options["options"]):
+                shown |= {f"{name}.{key}": entry for key, entry in _read(choice["inputs"]).items()}
+            kind, options = "COMBO", options | {"options": [choice["key"] for choice in options["options"]]}
+        result |= {name: (kind, options, optional)} | shown
+    return result
+
+
+def _read(groups: dict[str, Any]) -> Inputs:
     result = {}
     for group in ("required", "optional"):
-        for name, (kind, *rest) in info[node]["input"].get(group, {}).items():
+        for name, (kind, *rest) in groups.get(group, {}).items():
             options = rest[0] if rest else {}
             if isinstance(kind, list):
                 kind, options = "COMBO", {"options": kind} | options
@@ -62,13 +82,13 @@ def around(info: Info, node: str, values: dict[str, Any] | None = None, **nodes:
 
 def _add(prompt: Prompt, info: Info, key: str, node: str, values: dict[str, Any]) -> None:
     prompt[key] = {"class_type": node, "inputs": dict(values)}
-    for name, (kind, options, optional) in inputs_of(info, node).items():
+    for name, (kind, options, optional) in all_inputs_of(info, node).items():
         if name in values:
             continue
         if (kind in WIDGETS or "default" in options) and not options.get("forceInput"):
             prompt[key]["inputs"][name] = default(options)
-        elif not optional or name in NEEDED.get(node, ()):
-            prompt[key]["inputs"][name] = _feed(prompt, info, name, kind)
+        elif not optional:
+            prompt[key]["inputs"][name] = _feed(prompt, info, node, name, kind)
 
 
 def default(options: dict[str, Any]) -> Any:
@@ -76,8 +96,9 @@ def default(options: dict[str, Any]) -> Any:
     return options["default"] if "default" in options else next(iter(options.get("options", [""])))
 
 
-def _feed(prompt: Prompt, info: Info, name: str, kind: str) -> list[Any]:
-    node, place = FEEDS.get(kind) or _own_feed(info, kind)
+def _feed(prompt: Prompt, info: Info, fed: str, name: str, kind: str) -> list[Any]:
+    own = kind == "SAMPLER" and fed in OWN_SAMPLER
+    node, place = (not own and FEEDS.get(kind)) or _own_feed(info, kind)
     if name == "negative":
         place += 1
     if node not in prompt:

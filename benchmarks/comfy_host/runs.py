@@ -20,8 +20,15 @@ def demo_inputs(pack: ModuleType, variant: str = "eps", batch: int = 1) -> Linke
 
 
 def widget_values(node: Any) -> dict[str, Any]:
-    """The defaults of a node's widgets."""
-    return {entry.id: entry.default for entry in node.define_schema().inputs if hasattr(entry, "default")}
+    """The defaults of a node's widgets; of a choice that shows inputs, the first one with the defaults of these."""
+    values = {}
+    for entry in node.define_schema().inputs:
+        if hasattr(entry, "default"):
+            values[entry.id] = entry.default
+        elif entry.get_io_type() == "COMFY_DYNAMICCOMBO_V3":
+            first = entry.options[0]
+            values[entry.id] = {entry.id: first.key} | {shown.id: shown.default for shown in first.inputs}
+    return values
 
 
 @torch.no_grad()

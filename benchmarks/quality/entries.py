@@ -75,9 +75,8 @@ def _peer(name: str, model_patcher: Any) -> Any:
 
 
 def fixed_gain(gain: float, scheme: Any = "ddim", order: int = 1) -> LMLSettings:
-    """The correction with one gain kappa / lambda, in the limit of small kappa."""
-    kappa = 1e-3
-    return LMLSettings(scheme=scheme, order=order, damping_mode="relative", damping=kappa / gain, kappa=kappa)
+    """The correction with one gain kappa / (lambda + 1)."""
+    return LMLSettings(scheme=scheme, order=order, damping_mode="relative", damping=0.0, kappa=gain)
 
 
 def _constant(settings: LMLSettings) -> Settings:
@@ -90,7 +89,7 @@ def entries() -> dict[str, Entry]:
     peers = [name for name in comfy.samplers.SAMPLER_NAMES if name not in LEFT_OUT and not name.endswith("_gpu")]
     found = [Entry(name, "peer", name) for name in (*peers, SA_SOLVER)]
     found.append(Entry(AUTO, "lml", settings=_constant(LMLSettings())))
-    found.append(Entry(PAPER, "lml", settings=lambda flow, steps: paper("flux" if flow else "sd", steps)))
+    found.append(Entry(PAPER, "lml", settings=lambda flow, steps: paper(flow)))
     for scheme, order in SCHEMES:
         for gain in GAINS:
             label = scheme if order == 1 else f"{scheme} {order}"
@@ -100,6 +99,5 @@ def entries() -> dict[str, Entry]:
 
 def _wrapped() -> list[Entry]:
     """LML around ComfyUI's multistep samplers."""
-    kappa = 1e-3
-    settings = _constant(LMLSettings(damping_mode="relative", damping=kappa / WRAPPED_GAIN, kappa=kappa))
+    settings = _constant(LMLSettings(damping_mode="relative", damping=0.0, kappa=WRAPPED_GAIN))
     return [Entry(f"LML({name})", "wrapped", name, settings) for name in (*MULTISTEP, SA_SOLVER)]

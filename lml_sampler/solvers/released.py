@@ -17,7 +17,7 @@ class ReleasedSolver(MultistepSolver):
         if state.previous is None or not step.corrected:
             return Corrected(None)
         settings = step.settings
-        return Corrected(correct_released(vector, state.previous, settings.damping / settings.strength, settings.kappa))
+        return Corrected(correct_released(vector, state.previous, settings.damping, settings.kappa))
 
 
 def correct_released(step: Tensor, previous: Tensor, damping: float, kappa: float) -> Tensor:

@@ -17,7 +17,6 @@ import nodes
 from torch import Tensor
 
 from ... import lml_sampler as core
-from ...lml_sampler.presets import choose_paper
 from ...lml_sampler.sampler import DEFAULT_SETTINGS
 from . import diffusers as diffusers
 from . import families
@@ -77,29 +76,6 @@ def folder_of_node(node_id: str) -> Path | None:
     return Path(inspect.getfile(node)).resolve().parents[1] if node is not None else None
 
 
-def sample_lml_paper(
-    model: Any,
-    x: Tensor,
-    sigmas: Tensor,
-    extra_args: dict[str, Any] | None = None,
-    callback: Any = None,
-    disable: bool | None = None,
-    preset: str = "paper",
-    strength: float = 1.0,
-    recorder: core.Recorder | None = None,
-) -> Tensor:
-    """`sample_lml` with one of the paper's presets, which read the number of steps and the model of the run."""
-    patcher = model.inner_model.model_patcher
-    choice = choose_paper(preset, max(len(sigmas) - 1, 1), families.family(patcher), families.is_flow(patcher))
-    settings = dataclasses.replace(choice.settings, strength=strength)
-    return sample_lml(model, x, sigmas, extra_args, callback, disable, settings, recorder=recorder)
-
-
-def paper_sampler(preset: str, strength: float) -> comfy.samplers.KSAMPLER:
-    """A SAMPLER with one of the paper's presets."""
-    return comfy.samplers.KSAMPLER(sample_lml_paper, {"preset": preset, "strength": strength})
-
-
 def recorded(sampler: Any, recorder: core.Recorder) -> comfy.samplers.KSAMPLER:
     """The same SAMPLER, its run recorded.
 
@@ -107,11 +83,10 @@ def recorded(sampler: Any, recorder: core.Recorder) -> comfy.samplers.KSAMPLER:
         ValueError: it is not one of this pack.
     """
     function = getattr(sampler, "sampler_function", None)
-    if function not in (sample_lml, sample_lml_paper):
+    if function is not sample_lml:
         name = getattr(function, "__name__", type(sampler).__name__)
         raise ValueError(
-            f"sampler is {name}, of which nothing can be reported. "
-            "Connect LML Sampler, LML Preset or LML Tune, or nothing to use the inputs of the node."
+            f"sampler is {name}, of which nothing can be reported. Connect LML Sampler, LML Preset or LML Tune."
         )
     return comfy.samplers.KSAMPLER(function, sampler.extra_options | {"recorder": recorder}, sampler.inpaint_options)
 

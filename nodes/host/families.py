@@ -1,46 +1,12 @@
-"""Which family of models a MODEL belongs to."""
+"""What kind of model a MODEL is."""
 
 from typing import Any
 
 import comfy.k_diffusion.sampling as k_diffusion_sampling
 import comfy.model_sampling
-import comfy.supported_models as supported
 from torch import Tensor
 
 from ...lml_sampler.parametrization import Parametrization, level_of
-from ...lml_sampler.presets import Family
-
-CLASSES: dict[Family, tuple[str, ...]] = {
-    "sd": ("SD15", "SD15_instructpix2pix"),
-    "sd2": ("SD20",),
-    "sdxl": ("SDXL", "SDXLRefiner"),
-    "sd3": ("SD3",),
-    "flux": ("Flux", "Flux2"),
-    "video": (
-        "SVD_img2vid",
-        "GenmoMochi",
-        "LTXV",
-        "HunyuanVideo",
-        "HunyuanVideo15",
-        "CosmosT2V",
-        "CosmosI2V",
-        "WAN21_T2V",
-        "CogVideoX_T2V",
-        "Kandinsky5",
-        "MiniMaxH3",
-    ),
-}
-"""ComfyUI's model configurations (and what is derived from them); older hosts lack some."""
-
-
-def family(model: Any) -> Family | None:
-    """The family of a MODEL, None for all others."""
-    config = model.model.model_config
-    for name, classes in CLASSES.items():
-        known = tuple(getattr(supported, each) for each in classes if hasattr(supported, each))
-        if isinstance(config, known) and "Image" not in type(config).__name__:  # image models of video families
-            return name
-    return None
 
 
 def is_flow(model: Any) -> bool:

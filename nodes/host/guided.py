@@ -22,18 +22,18 @@ def prepare(model: Any, latent: dict[str, Any], seed: int) -> tuple[dict[str, An
     return {key: value for key, value in latent.items() if not key.startswith("downscale_ratio_")}, samples, noise
 
 
-def sample(guider: Any, sampler: Any, sigmas: Tensor, seed: int, latent: dict[str, Any]) -> dict[str, Any]:
+def sample(guider: Any, sampler: Any, sigmas: Tensor, noise: Any, latent: dict[str, Any]) -> dict[str, Any]:
     """Sample a LATENT as SamplerCustomAdvanced does."""
-    result, samples, noise = prepare(guider.model_patcher, latent, seed)
+    result, samples, _ = prepare(guider.model_patcher, latent, noise.seed)
     samples = guider.sample(
-        noise,
+        noise.generate_noise({**latent, "samples": samples}),
         samples,
         sampler,
         sigmas,
         denoise_mask=latent.get("noise_mask"),
         callback=latent_preview.prepare_callback(guider.model_patcher, max(len(sigmas) - 1, 1)),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-        seed=seed,
+        seed=noise.seed,
     )
     result["samples"] = samples.to(comfy.model_management.intermediate_device())
     return result
