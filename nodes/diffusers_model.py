@@ -59,18 +59,15 @@ class LMLLoadDiffusersModel(io.ComfyNode):
         config, weights = diffusers_folder.read_unet(path)
         schedule = diffusers_folder.read_schedule(path)
         vq = diffusers_folder.read_vq(path)
-        scale, factor = (1.0, 1) if vq is None else (vq[0].scaling_factor, 2 ** (len(vq[0].block_out_channels) - 1))
+        space = host.diffusers.Space(config.in_channels)
+        if vq is not None:
+            factor = 2 ** (len(vq[0].block_out_channels) - 1)
+            space = host.diffusers.Space(config.in_channels, vq[0].scaling_factor, factor)
         diffusers_folder.check_weights(path, unet(config, device=META), weights)
         model = host.diffusers.model(
-            lambda operations: unet(config, operations),
-            weights,
-            schedule.settings,
-            schedule.predicts_v,
-            config.in_channels,
-            scale,
-            factor,
+            lambda operations: unet(config, operations), weights, space, schedule.settings, schedule.predicts_v
         )
-        vae = host.pixels.vae() if vq is None else host.diffusers.vae(_vq(path, *vq), factor, config.in_channels)
+        vae = host.pixels.vae() if vq is None else host.diffusers.vae(_vq(path, *vq), space)
         conditioning: Any = [[torch.zeros(1, 1, 1), {}]]
         return io.NodeOutput(model, conditioning, {"samples": empty_latent(config, batch_size)}, vae)
 

@@ -14,7 +14,7 @@ import torch
 from comfy_host.client import Client, PromptError
 from comfy_host.prompts import around
 from comfy_host.runs import lml
-from evaluate import suite, units
+from evaluate import checks, suite, units
 from safetensors.torch import load_file, save_file
 from tiny_models import diffusers_folders
 
@@ -164,7 +164,7 @@ def test_timesteps_are_those_of_diffusers() -> None:
 
     for steps in (5, 7, 10, 20):
         for kind in (DDIMScheduler, DPMSolverMultistepScheduler):
-            for spacing in suite.SPACINGS:
+            for spacing in checks.SPACINGS:
                 if kind is DPMSolverMultistepScheduler and spacing != "linspace":
                     continue
                 if kind is DDIMScheduler and spacing == "linspace":

@@ -54,10 +54,20 @@ def score(
     if "clip_score" in suite.metrics or "cmmd" in suite.metrics:
         _of_clip(suite, whole, clip, real or suite.reference, resampled, found)
     if "seconds" in suite.metrics:
-        for cell in whole:
-            seconds = about[cell.cell.name]["seconds"]
-            found[cell.cell.name]["seconds"] = Score(seconds, np.empty(0))
-    scores = {
+        for name, said in about.items():
+            found[name]["seconds"] = Score(said["seconds"], np.empty(0))
+    scores = _head(suite, store) | {
+        **names,
+        "missing": {cell.cell.name: cell.missing for cell in everything if cell.missing},
+        "cells": [_entry(cell, about[cell.cell.name], found[cell.cell.name]) for cell in whole],
+    }
+    store.write(store.folder / "scores.json", json.dumps(scores, indent=1).encode())
+    return scores
+
+
+def _head(suite: Suite, store: Store) -> Scores:
+    assert store.about is not None
+    return {
         "title": suite.title,
         "kind": suite.kind,
         "n": suite.pictures,
@@ -66,12 +76,7 @@ def score(
         "unknown": list(suite.unknown),
         "versions": store.about.versions,
         "files": store.about.files,
-        **names,
-        "missing": {cell.cell.name: cell.missing for cell in everything if cell.missing},
-        "cells": [_entry(cell, about[cell.cell.name], found[cell.cell.name]) for cell in whole],
     }
-    store.write(store.folder / "scores.json", json.dumps(scores, indent=1).encode())
-    return scores
 
 
 def _entry(cell: Made, about: dict[str, Any], scores: dict[str, Score]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .suite import Betas, Sampler, Suite, rows
+from .prompts import rows
+from .suite import Betas, Sampler, Suite
 
 COUNT, KEEP = "lml_count", "lml_keep"
 REPEAT_SEEDS = 1_000_000

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -47,54 +48,52 @@ def _roots() -> list[str]:
     return folder_paths.get_folder_paths(FOLDER)
 
 
+@dataclass(frozen=True)
+class Space:
+    """Where a model works."""
+
+    channels: int
+    """Of the latent."""
+    scale: float = 1.0
+    """What latents are multiplied by before the model."""
+    downscale: int = 1
+    """Pixels a latent pixel; 1 for a model on pixels."""
+
+
 def model(
-    build: Callable[[Any], nn.Module],
-    weights: dict[str, Tensor],
-    sampling: dict[str, Any],
-    predicts_v: bool,
-    channels: int,
-    scale: float,
-    downscale: int,
+    build: Callable[[Any], nn.Module], weights: dict[str, Tensor], space: Space, sampling: dict[str, Any], v: bool
 ) -> ModelPatcher:
     """MODEL around a module `forward(x, timesteps, **_)` in float32.
 
     Args:
         build: makes the module of a host's layers.
         weights: by the names of the module.
+        space: of the latents.
         sampling: parameters of ComfyUI's ModelSamplingDiscrete.
-        predicts_v: whether the module predicts v, not the noise.
-        channels: of the latent.
-        scale: what latents are multiplied by before the model.
-        downscale: pixels a latent pixel; 1 for a model on pixels.
-
-    Raises:
-        RuntimeError: the weights are not those of the module.
+        v: whether the module predicts v, not the noise.
     """
 
     class Format(comfy.latent_formats.LatentFormat):
-        latent_channels = channels
-        scale_factor = scale
-        spacial_downscale_ratio = downscale
-        latent_rgb_factors: ClassVar[list[list[float]]] = torch.eye(channels, 3).tolist()  # previews of VQ-f4: rough
+        latent_channels = space.channels
+        scale_factor = space.scale
+        spacial_downscale_ratio = space.downscale
+        latent_rgb_factors = torch.eye(space.channels, 3).tolist()  # for previews; of a VQ-VAE's latents rough
 
     class Config(comfy.supported_models_base.BASE):
         unet_extra_config: ClassVar[dict[str, Any]] = {}
         latent_format = Format
         sampling_settings = sampling
 
-    def unet(operations: Any, **_: Any) -> nn.Module:
-        return build(operations)
-
     config = Config({})
     config.set_inference_dtype(torch.float32, None)
     offload = comfy.model_management.unet_offload_device()
-    kind = ModelType.V_PREDICTION if predicts_v else ModelType.EPS
-    base = BaseModel(config, kind, device=offload, unet_model=unet)
+    kind = ModelType.V_PREDICTION if v else ModelType.EPS
+    base = BaseModel(config, kind, device=offload, unet_model=lambda operations, **_: build(operations))
     base.diffusion_model.load_state_dict(weights)
     return ModelPatcher(base, comfy.model_management.get_torch_device(), offload)
 
 
-def vae(module: nn.Module, downscale: int, channels: int) -> comfy.sd.VAE:
+def vae(module: nn.Module, space: Space) -> comfy.sd.VAE:
     """VAE around a module with `encode` and `decode`, in float32.
 
     ComfyUI makes a VAE of weights that it knows; this is that for models on pixels, its inner model replaced.
@@ -103,9 +102,9 @@ def vae(module: nn.Module, downscale: int, channels: int) -> comfy.sd.VAE:
     offload = comfy.model_management.vae_offload_device()
     result.first_stage_model = module.eval().to(offload)
     result.patcher = ModelPatcher(module, load_device=result.device, offload_device=offload)
-    result.downscale_ratio = result.upscale_ratio = downscale
-    result.latent_channels = channels
+    result.downscale_ratio = result.upscale_ratio = space.downscale
+    result.latent_channels = space.channels
     result.memory_used_encode = lambda shape, dtype: 1800 * shape[2] * shape[3] * dtype.itemsize
-    result.memory_used_decode = lambda shape, dtype: 2200 * shape[2] * shape[3] * downscale**2 * dtype.itemsize
+    result.memory_used_decode = lambda shape, dtype: 2200 * shape[2] * shape[3] * space.downscale**2 * dtype.itemsize
     result.size = comfy.model_management.module_size(module)
     return result
