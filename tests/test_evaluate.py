@@ -31,7 +31,7 @@ SUITES = sorted(path.stem for path in suite.HERE.glob("*.toml"))
 DEMO = (suite.HERE / "demo.toml").read_text().replace('"workflows/', f'"{suite.HERE}/workflows/')
 DEMO = DEMO.replace('"prompts/', f'"{suite.HERE}/prompts/')
 SMALL = (
-    ("pictures = 192", "pictures = 8"),
+    ("pictures = 96", "pictures = 8"),
     ("batch = 8", "batch = 2"),
     ("runs = 6", "runs = 2"),
     ("[4, 8, 12]", "[2, 3]"),
@@ -92,9 +92,9 @@ BAD = {
     "no such input": (('"sigmas.steps"', '"sigmas.stops"'), r"workflows/demo.json' has no input 'sigmas.stops'"),
     "no such node": (('pictures = "decode"', 'pictures = "dicode"'), r"has no node 'dicode'"),
     "no such workflow": (("demo.json", "other.json"), r"workflow is '.*other.json', which is not there"),
-    "two of a name": (('name = "euler"', 'name = "LML auto"'), r"two samplers have the name 'LML auto'"),
+    "two of a name": (('name = "euler"', 'name = "LML"'), r"two samplers have the name 'LML'"),
     "a value twice": (("[4, 8, 12]", "[4, 8, 8]"), r"grid.steps is \[4, 8, 8\]; it needs values, each once"),
-    "a batch that does not fit": (("batch = 8", "batch = 7"), r"pictures is 192; it must be a multiple of batch, 7"),
+    "a batch that does not fit": (("batch = 8", "batch = 7"), r"pictures is 96; it must be a multiple of batch, 7"),
     "a kind": (('kind = "equal"', 'kind = "fair"'), r"kind is 'fair'; it must be 'equal' or 'as published'"),
     "a metric": (('"prc"', '"is"'), r"metrics has 'is'; known are fid"),
     "a baseline": (('baseline = "euler"', 'baseline = "heun"'), r"baseline is 'heun', which is no sampler"),
@@ -120,6 +120,16 @@ def test_the_same_noise_and_prompts_in_every_cell(small: str) -> None:
         runs.setdefault(unit.cell, []).extend((run.seed, tuple(run.values.items())) for run in unit.runs)
     assert len(runs) == 4 and len({tuple(each) for each in runs.values()}) == 1
     assert len({seed for seed, _ in runs["euler, steps 2"]}) == 4
+
+
+def test_a_sampler_can_be_told_the_steps(tmp_path: Path) -> None:
+    node = (
+        'node = { class_type = "KSamplerSelect", inputs = { sampler_name = "dpmpp_2m", "scheme.steps" = "{steps}" } }'
+    )
+    change = ('node = { class_type = "KSamplerSelect", inputs = { sampler_name = "dpmpp_2m" } }', node)
+    chosen = suite.load(written(tmp_path, change))
+    cells = [cell for cell in units.cells(chosen) if cell.sampler.name == "dpmpp_2m"]
+    assert [units.sampler_node(cell)["inputs"]["scheme.steps"] for cell in cells] == [4, 8, 12]
 
 
 def test_planning_runs_nothing(small: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -311,8 +321,8 @@ def test_calls_and_sigmas_are_counted(evaluated: tuple[suite.Suite, Store]) -> N
     chosen, store = evaluated
     cells = {cell.cell.name: pictures.counted(cell) for cell in pictures.made(chosen, store)}
     assert {name: about["calls"] for name, about in cells.items()} == {
-        "LML auto, steps 2": 2,
-        "LML auto, steps 3": 3,
+        "LML, steps 2": 2,
+        "LML, steps 3": 3,
         "euler, steps 2": 2,
         "euler, steps 3": 3,
     }
@@ -320,7 +330,7 @@ def test_calls_and_sigmas_are_counted(evaluated: tuple[suite.Suite, Store]) -> N
     assert cells["euler, steps 2"]["dtypes"] == ["torch.float32"] and cells["euler, steps 2"]["seconds"] > 0
     pictures.check_equal(chosen, cells)
     cells["euler, steps 3"]["calls"] = 5
-    with pytest.raises(EvaluationError, match="euler, steps 3 has other calls than LML auto, steps 3"):
+    with pytest.raises(EvaluationError, match="euler, steps 3 has other calls than LML, steps 3"):
         pictures.check_equal(chosen, cells)
 
 

@@ -14,7 +14,7 @@ import requests
 from .client import Client
 from .install import ROOT, comfyui_path
 
-START_SECONDS = 180
+START_SECONDS = 600
 PACK = "lml-sampler"
 FAILURES = ("IMPORT FAILED", "Error while calling comfy_entrypoint", "Cannot import")
 

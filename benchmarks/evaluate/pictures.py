@@ -68,8 +68,7 @@ def check_equal(suite: Suite, counted: dict[str, dict[str, Any]]) -> None:
         return
     first: dict[str, str] = {}
     for name, about in counted.items():
-        column = name.split(", ", 1)[1]
-        other = first.setdefault(column, name)
+        other = first.setdefault(about["column"], name)
         for what in ("calls", "sigmas"):
             if counted[other][what] != about[what]:
                 raise EvaluationError(
@@ -79,7 +78,7 @@ def check_equal(suite: Suite, counted: dict[str, dict[str, Any]]) -> None:
 
 
 def counted(cell: Made) -> dict[str, Any]:
-    """Calls, sigmas, dtypes, devices and median seconds a picture of a cell.
+    """Column, calls, sigmas, dtypes, devices and median seconds a picture of a cell.
 
     Raises:
         EvaluationError: its runs differ in calls or sigmas.
@@ -91,10 +90,10 @@ def counted(cell: Made) -> dict[str, Any]:
         raise EvaluationError(f"The runs of {cell.cell.name} have different calls or sigmas: {sorted(kinds)[:2]}.")
     seconds = [run["seconds"] / run["pictures"] for run in runs]
     return {
+        "column": json.dumps(cell.cell.point),
         "calls": runs[0]["calls"],
         "sigmas": [round(sigma, 6) for sigma in runs[0]["sigmas"]],
         "dtypes": sorted({run["dtype"] for run in runs}),
         "devices": sorted({unit["device"] for unit in said}),
         "seconds": float(np.median(seconds)),
-        "seconds_each": seconds,
     }

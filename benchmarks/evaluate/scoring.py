@@ -80,7 +80,7 @@ def _head(suite: Suite, store: Store) -> Scores:
 
 
 def _entry(cell: Made, about: dict[str, Any], scores: dict[str, Score]) -> dict[str, Any]:
-    kept = {key: value for key, value in about.items() if key != "seconds_each"}
+    kept = {key: value for key, value in about.items() if key != "column"}
     found = {name: {"value": each.value, "resampled": each.resampled.tolist()} for name, each in scores.items()}
     name, point = cell.cell.sampler.name, cell.cell.point
     return {"sampler": name, "point": point, "repeat": cell.cell.repeat, **kept, "scores": found}

@@ -41,7 +41,7 @@ class Sampler:
 
     name: str
     node: dict[str, Any]
-    """The node of the workflow that makes the SAMPLER, in API form; widgets left out have their defaults."""
+    """The node that makes the SAMPLER, in API form: see `units.sampler_node`. Widgets left out have their defaults."""
     spacing: str = ""
     """Its own timesteps, by diffusers' name of the rule (tables as published)."""
     offset: int = 0

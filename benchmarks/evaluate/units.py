@@ -94,7 +94,7 @@ def _run(suite: Suite, cell: Cell, number: int, prompts: list[dict[str, str]]) -
 def cell_workflow(suite: Suite, cell: Cell, template: Workflow) -> Workflow:
     """The workflow with the sampler and the point of a cell, its model counted and its pictures kept."""
     workflow = copy.deepcopy(template)
-    workflow[suite.nodes.sampler] = copy.deepcopy(cell.sampler.node)
+    workflow[suite.nodes.sampler] = sampler_node(cell)
     for place, value in suite.set.items():
         node, name = place.split(".")
         workflow[node]["inputs"][name] = value
@@ -109,6 +109,13 @@ def cell_workflow(suite: Suite, cell: Cell, template: Workflow) -> Workflow:
     pictures = {"images": [suite.nodes.pictures, 0], "model": [COUNT, 0]}
     workflow[KEEP] = {"class_type": "SamplerEvaluationKeep", "inputs": pictures}
     return workflow
+
+
+def sampler_node(cell: Cell) -> dict[str, Any]:
+    """The node of a cell's sampler; a value "{steps}" stands for its number of steps, and so for what else varies."""
+    values = {f"{{{axis}}}": value for axis, value in cell.point.items()}
+    inputs = {name: values.get(value, value) for name, value in cell.sampler.node.get("inputs", {}).items()}
+    return {"class_type": cell.sampler.node["class_type"], "inputs": inputs}
 
 
 def filled(workflow: Workflow, inputs: dict[str, str], values: dict[str, Any]) -> Workflow:
