@@ -69,7 +69,7 @@ def test_every_suite_that_ships_fits_the_nodes(info: dict[str, Any], name: str) 
                 continue
             inputs = info[node["class_type"]]["input"]
             known = {**inputs["required"], **inputs.get("optional", {})}
-            assert not node["inputs"].keys() - known.keys(), node
+            assert not {key.split(".")[0] for key in node["inputs"]} - known.keys(), node
             for key, (kind, *options) in inputs["required"].items():
                 has_default = isinstance(kind, list) or (
                     options and ("default" in options[0] or "options" in options[0])

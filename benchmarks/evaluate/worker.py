@@ -182,8 +182,8 @@ def with_defaults(workflow: Workflow, info: dict[str, Any]) -> Workflow:
         inputs = dict(node["inputs"])
         for name, (kind, *options) in info[node["class_type"]]["input"].get("required", {}).items():
             options = options[0] if options else {}
-            choices = kind if isinstance(kind, list) else options.get("options", [None])
-            if name not in inputs and ("default" in options or choices[0] is not None):
-                inputs[name] = options.get("default", choices[0])
+            choices = kind if isinstance(kind, list) else options.get("options", [])
+            if name not in inputs and ("default" in options or choices):
+                inputs[name] = options["default"] if "default" in options else choices[0]
         result[key] = {"class_type": node["class_type"], "inputs": inputs}
     return result
