@@ -122,14 +122,15 @@ def test_the_same_noise_and_prompts_in_every_cell(small: str) -> None:
     assert len({seed for seed, _ in runs["euler, steps 2"]}) == 4
 
 
-def test_a_sampler_can_be_told_the_steps(tmp_path: Path) -> None:
-    node = (
-        'node = { class_type = "KSamplerSelect", inputs = { sampler_name = "dpmpp_2m", "scheme.steps" = "{steps}" } }'
-    )
-    change = ('node = { class_type = "KSamplerSelect", inputs = { sampler_name = "dpmpp_2m" } }', node)
-    chosen = suite.load(written(tmp_path, change))
-    cells = [cell for cell in units.cells(chosen) if cell.sampler.name == "dpmpp_2m"]
-    assert [units.sampler_node(cell)["inputs"]["scheme.steps"] for cell in cells] == [4, 8, 12]
+def test_a_sampler_can_be_told_the_steps(server: Client, tmp_path: Path) -> None:
+    """The published settings depend on them: the row as the suites of the paper have it, and in ComfyUI."""
+    published = next(each for each in suite.load("cfg_sd15").samplers if each.name == "LML as published")
+    chosen = suite.load(written(tmp_path, *SMALL))
+    chosen = dataclasses.replace(chosen, samplers=(published,))
+    steps = [units.sampler_node(cell)["inputs"]["scheme.steps"] for cell in units.cells(chosen)]
+    assert steps == [2, 3]
+    board = make_all(Store(tmp_path / "out"), units.units(chosen)[:1], [ComfyWorker(server.address)])
+    assert (board.counts.made, board.counts.failed) == (1, [])
 
 
 def test_planning_runs_nothing(small: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
