@@ -62,8 +62,8 @@ bench-quality: setup
 bench-rank bench-sde: bench-%: setup
 	$(BIN)/python benchmarks/bench_beyond.py $*
 
-# Train the networks that samplers are measured on (about an hour on one core; ARGS="NAME ..." for some of them), then
-# their students of few steps and pairs of experts (half an hour), and draw samples of what is there.
+# Train the networks that samplers are measured on (40 minutes of a core; ARGS="NAME ..." for some of them), then their
+# students of few steps and a pair of experts (10 minutes), and draw samples of what is there.
 zoo zoo-distill zoo-sheets: export PYTHONPATH = benchmarks
 zoo: setup
 	$(BIN)/python -m zoo.train $(ARGS)

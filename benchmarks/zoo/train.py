@@ -1,6 +1,6 @@
 """Train the networks of the zoo: `make zoo`, or some with `make zoo ARGS="NAME ..."`.
 
-Seeded, one thread, five to ten minutes of a core for each. What is trained already is left as it is. Averaged weights
+Seeded, one thread, three to six minutes of a core for each. What is trained already is left as it is. Averaged weights
 go to `.zoo/NAME.safetensors` (or the folder in LML_ZOO) with what is known of their training.
 """
 
