@@ -12,14 +12,6 @@ The path turns little without guidance, strongly in the first steps with it and 
 extrapolating it does harm: there the correction all but ends.
 """
 
-AUTO_SENSITIVITY = 25.0
-"""The same for the scheme `auto`, whose gain is already right for each step of the schedule.
-
-On exact denoisers the gain that was best in hindsight, in units of the one that the schedule asks for, depended on the
-turn that the step would make with it: all of it for small turns, half of it near tan^2 = 0.02, hardly any above 0.3.
-A line misses the more the further it reaches: on that turn the factor is 25 (1 + gain)^2, 56 for equal steps.
-"""
-
 MOST_DAMPING = 1e30
 """Above it the correction is nothing in float64 even, and float32 soon has no number for it."""
 
@@ -34,11 +26,6 @@ def relative_damping(settings: LMLSettings) -> tuple[float, float]:
     """
     damping = min(settings.damping, MOST_DAMPING)
     return damping + 1, 0.0 if settings.damping_mode == "relative" else damping * TURN_SENSITIVITY
-
-
-def auto_sensitivity(settings: LMLSettings) -> float:
-    """How much a unit of tan^2 takes from the trust of the scheme `auto`."""
-    return 0.0 if settings.damping_mode == "relative" else min(settings.damping, MOST_DAMPING) * AUTO_SENSITIVITY
 
 
 def rotates_little(settings: LMLSettings) -> bool:

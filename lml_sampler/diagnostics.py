@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .correction import measure_turn, nonzero
+from .correction import inner, measure_turn, nonzero
 from .parametrization import Level
 from .settings import LMLSettings
 from .step import Figures
 
-FIGURES = ("length", "across", "turn", "rotation", "gain", "damping", "trust")
+FIGURES = ("length", "across", "turn", "rotation", "gain", "damping", "trust", "guidance")
 """The figures that a step has for each sample."""
 
 
@@ -39,6 +39,8 @@ class StepReport(NamedTuple):
     """The lambda that was used, in units of |u|^2."""
     trust: list[float] | None
     """Scheme `auto`: the share of the hindsight that was applied to the step before, 0 to 1."""
+    guidance: list[float] | None
+    """How much guidance adds to the noise prediction, in units of |u|, where that is known."""
     notes: tuple[str, ...]
     """What was left out at this step, and why."""
     model_seconds: float
@@ -140,7 +142,7 @@ class Recorder:
 
 def measure(figures: Figures, weight: Tensor | None) -> dict[str, Tensor]:
     """The numbers of `FIGURES` for each sample, `[B, 1, ...]`; `weight` as in `Step`."""
-    vector, previous, corrected, damping, trust, _ = figures
+    vector, previous, corrected, damping, trust, _, guidance = figures
     turn = measure_turn(vector, vector if previous is None else previous, weight)
     length = turn.energy.sqrt()
     values = {"length": length}
@@ -157,4 +159,6 @@ def measure(figures: Figures, weight: Tensor | None) -> dict[str, Tensor]:
         values["damping"] = turn.tangent_squared * sensitivity + base
     if trust is not None:
         values["trust"] = trust.expand_as(turn.energy)
+    if guidance is not None:
+        values["guidance"] = (inner(guidance, guidance, weight) / nonzero(turn.energy)).sqrt()
     return values

@@ -55,8 +55,8 @@ def sample_lml(
         noise_sampler: `noise_sampler(sigma, sigma_next) -> Tensor` like `x`, used by stochastic settings.
         recorder: takes note of every step, see `diagnostics`; None costs nothing.
         cond_denoised: asked after each call of a model with classifier-free guidance for its output without guidance,
-            under the positive condition alone, `[B, ...]`, or None if the output is not guided. With it the scheme
-            `auto` fades guidance out where it is about to end; other schemes have no use for it.
+            under the positive condition alone, `[B, ...]`, or None if the output is not guided. The recorder tells how
+            much guidance adds; the picture does not depend on it.
         sigma_min: the smallest noise level that the model knows, in the scale of `sigmas`. A step to 0 ends there, and
             what the model answers there is the picture, as for samplers that take that step plainly; 0: it knows all.
             Read by the scheme `auto`.
@@ -118,9 +118,9 @@ def sample_lml(
             settings=settings.at(i, steps),
             parametrization=parametrization,
             recorded=recorder is not None,
-            cond_denoised=None if cond_denoised is None else cond_denoised(),
         )
-        state, figures, note = stepper.step(state, denoised.to(state.dtype), step)
+        bare = None if recorder is None or cond_denoised is None else cond_denoised()
+        state, figures, note = stepper.step(state, denoised.to(state.dtype), step, bare)
         if recorder is not None:
             recorder.take(figures, note)
         if noise_level > 0 and noise_sampler is not None:

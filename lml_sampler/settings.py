@@ -19,8 +19,8 @@ class LMLSettings:
     """What `sample_lml` does at each step. Immutable; every field is checked on construction.
 
     Attributes:
-        scheme: the denoising scheme: `auto` (`ddim` whose gain follows the schedule and whose last step is redone in
-            hindsight, see `auto`), `ddim` (first order, `euler` in ComfyUI), `dpmsolver` (exponential multistep on
+        scheme: the denoising scheme: `auto` (damped foresight and hindsight on the denoised prediction, see
+            `solvers.auto`), `ddim` (first order, `euler` in ComfyUI), `dpmsolver` (exponential multistep on
             the noise prediction, arXiv 2206.00927) or `dpmsolver++` (on the denoised prediction, arXiv 2211.01095).
         order: 1, 2 or 3: how many model outputs a step combines; `auto` and `ddim` are of order 1. The published
             third-order form converges with order 2 and a smaller constant. The first steps and the step to sigma 0 use
@@ -96,8 +96,8 @@ class LMLSettings:
             )
         if self.scheme == "auto" and self.damping_mode == "absolute":
             raise ValueError(
-                "damping_mode is 'absolute', but the gain of the scheme auto is in units of what the schedule asks "
-                "for. Set damping_mode to adaptive or relative, or scheme to ddim, dpmsolver or dpmsolver++."
+                "damping_mode is 'absolute', but the scheme auto damps by how the path turns. "
+                "Set damping_mode to adaptive, or scheme to ddim, dpmsolver or dpmsolver++."
             )
         if self.arithmetic != "exact" and self.damping_mode != "absolute":
             raise ValueError(

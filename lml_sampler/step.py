@@ -25,8 +25,6 @@ class Step(NamedTuple):
     """What is sampled, 1, and what is not, 0; broadcastable to the state. None: all of it."""
     recorded: bool = False
     """Whether `Figures` are asked for."""
-    cond_denoised: Tensor | None = None
-    """The model's output without guidance, `[B, ...]`, if the output is guided and that is known."""
 
     @property
     def end(self) -> Level:
@@ -54,6 +52,8 @@ class Figures(NamedTuple):
     """Scheme `auto`: the share of the hindsight that was applied, broadcastable to `[B, 1, ...]`."""
     notes: tuple[str, ...] = ()
     """What was left out, and why."""
+    guidance: Tensor | None = None
+    """What guidance adds to the noise prediction, `[B, ...]`, if that is known."""
 
 
 class Solver(Protocol):

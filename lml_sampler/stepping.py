@@ -35,9 +35,9 @@ class Stepper:
         self._forget(x)
 
     def step(
-        self, x: Tensor, denoised: Tensor, step: Step
+        self, x: Tensor, denoised: Tensor, step: Step, bare: Tensor | None = None
     ) -> tuple[Tensor, list[tuple[Figures | None, Tensor | None]], str]:
-        """Take one step from the model's answer.
+        """Take one step from the model's answer; `bare` is the same without guidance, to show what that adds.
 
         Returns:
             The next x, `[B, ...]`; what each part has to show, and its weight; why the step was plain, if so.
@@ -51,11 +51,13 @@ class Stepper:
                 self._forget(x)
             return x, [], "sigma does not fall here: the plain step"
         self._known = here
-        answers, bare = split_parts(denoised, self.parts), split_parts(step.cond_denoised, self.parts)
+        answers, unguided = split_parts(denoised, self.parts), split_parts(bare, self.parts)
         moved, figures = [], []
         for index, part in enumerate(split_parts(x, self.parts)):
-            own = step._replace(weight=self._weights[index], cond_denoised=bare[index])
-            part, self._states[index], shown = self._solver.step(part, answers[index], own, self._states[index])
+            own, answer, alone = step._replace(weight=self._weights[index]), answers[index], unguided[index]
+            part, self._states[index], shown = self._solver.step(part, answer, own, self._states[index])
+            if shown is not None and alone is not None:
+                shown = shown._replace(guidance=(answer - alone) * (here.alpha / here.sigma))
             moved.append(part)
             figures.append((shown, own.weight))
         return moved[0] if len(moved) == 1 else torch.cat(moved, -1), figures, ""

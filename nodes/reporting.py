@@ -36,6 +36,7 @@ COLUMNS = (
     Figure("gain", "gain"),
     Figure("damping", "λ"),
     Figure("trust", "trust"),
+    Figure("guidance", "guidance"),
 )
 
 PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (

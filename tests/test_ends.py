@@ -64,24 +64,6 @@ class Scene:
 
         return known(mean, variance, sigma / math.sqrt(x[0, 0].numel())) + known(x - mean, self.grain**2, sigma)
 
-    def flat(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """The same without positions: the rank of the latent is all that the sampler could know of them."""
-        return self.denoise(x.view(-1, 3, 16, 16), sigma).flatten(1)
-
-
-@pytest.mark.parametrize("steps", [3, 4, 5])
-def test_from_pure_noise_the_colour_of_a_picture_is_found(steps: int) -> None:
-    start = noise(64, 3, 16, 16)
-
-    def run(model: Any, start: Tensor) -> Tensor:
-        sigmas = torch.linspace(1.0, 0.002, steps + 1, dtype=torch.float64)
-        return sample_lml(model, start, sigmas, disable=True, parametrization="flow").view(64, 3, 256).mean(2)
-
-    exact = Scene.colour * start.mean((2, 3)) * 16
-    with_positions = (run(Scene().denoise, start) - exact).norm()
-    without = (run(Scene().flat, start.flatten(1)) - exact).norm()
-    assert with_positions < 0.5 * without
-
 
 def test_what_is_not_sampled_has_no_say_in_the_colour() -> None:
     mask = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
@@ -111,7 +93,7 @@ def test_comfyui_tells_the_smallest_level(pack: ModuleType, kind: str) -> None:
 
     def run(function: Any) -> Tensor:
         start = torch.randn(latent.shape, generator=torch.Generator().manual_seed(1))
-        sigmas = host.schedule(model, "sgm_uniform", 4)  # its last step begins high above the smallest level
+        sigmas = host.schedule(model, "karras", 6)  # its last step begins at the smallest level
         return comfy.sample.sample_custom(
             model, start, 4.0, comfy.samplers.KSAMPLER(function), sigmas, positive, negative, latent
         )

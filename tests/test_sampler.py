@@ -103,7 +103,7 @@ def test_the_short_first_order_is_the_general_one(scheme: str, parametrization: 
 
 @pytest.mark.parametrize(
     ("scheme", "mode"),
-    [("auto", "adaptive"), ("auto", "relative")]
+    [("auto", "adaptive")]
     + [(scheme, mode) for scheme in ("ddim", "dpmsolver++") for mode in ("adaptive", "relative", "absolute")],
 )
 @pytest.mark.parametrize("kappa", [5e-324, 3.4e-50, 1e-38, 1e-30])
@@ -148,8 +148,8 @@ def test_the_default_brings_few_steps_closer_to_the_solution() -> None:
     assert error[LMLSettings().kappa] < 0.8 * error[0.0]
 
 
-@pytest.mark.parametrize("mode", ["adaptive", "relative"])
-def test_unit_free_damping_does_not_see_the_size_of_the_latent(mode: str) -> None:
+@pytest.mark.parametrize(("scheme", "mode"), [("auto", "adaptive"), ("ddim", "adaptive"), ("ddim", "relative")])
+def test_unit_free_damping_does_not_see_the_size_of_the_latent(scheme: str, mode: str) -> None:
     """The same picture tiled four times is corrected like one tile; the absolute lambda is not."""
     problem = mixture()
 
@@ -157,8 +157,8 @@ def test_unit_free_damping_does_not_see_the_size_of_the_latent(mode: str) -> Non
         return torch.cat([problem.denoise(part, sigma) for part in x.chunk(4, dim=1)], dim=1)
 
     x = noise(3, 8) * SIGMAS[0]
-    one = run(x, damping_mode=mode)
-    torch.testing.assert_close(run(x.repeat(1, 4), model=tiled, damping_mode=mode), one.repeat(1, 4))
+    options = {"scheme": scheme, "damping_mode": mode}
+    torch.testing.assert_close(run(x.repeat(1, 4), model=tiled, **options), run(x, **options).repeat(1, 4))
     absolute = {"scheme": "ddim", "damping_mode": "absolute", "damping": 5.0}
     assert not torch.allclose(run(x.repeat(1, 4), model=tiled, **absolute), run(x, **absolute).repeat(1, 4))
 
@@ -287,7 +287,7 @@ def test_noise_comes_from_the_caller_and_not_from_the_global_generator() -> None
         ({"order": 4, "scheme": "dpmsolver"}, "order is 4; it must be 1, 2 or 3"),
         ({"order": 2}, "order is 2, but the scheme auto is of order 1. Set order to 1, or scheme to"),
         ({"order": 2, "scheme": "ddim"}, "order is 2, but the scheme ddim is of order 1. Set order to 1, or scheme to"),
-        ({"damping_mode": "absolute"}, "damping_mode is 'absolute', but the gain of the scheme auto"),
+        ({"damping_mode": "absolute"}, "damping_mode is 'absolute', but the scheme auto damps by how the path turns"),
         ({"target": "increment"}, "target is 'increment' and arithmetic 'exact', but the scheme auto corrects the"),
         ({"scheme": "euler"}, "scheme is 'euler'; choose one of auto, ddim, dpmsolver, dpmsolver"),
         ({"solver_type": "rk"}, "solver_type is 'rk'; choose one of midpoint, heun"),

@@ -24,7 +24,8 @@ GAINS = [
 """Samplers, their options, and the ratio of distances that LML with a relative gain of 0.3 stays below."""
 WARNINGS = ("ignore:To copy construct from a tensor", "ignore:Should have tb<=t1", "ignore:__array_wrap__")
 """Of ComfyUI's own samplers: dpm_fast, the SDE samplers, ipndm_v and deis."""
-RELATIVE = LMLSettings(damping_mode="relative", kappa=0.3)
+LASTING: dict[str, Any] = {"damping_mode": "relative", "damping": 0.0, "kappa": 0.3}
+RELATIVE = LMLSettings(**LASTING)  # a damping of just |u|^2: a gain of 0.3
 
 
 def euler(model: Any, x: Tensor, sigmas: Tensor, extra_args: Any = None, **_: Any) -> Tensor:
@@ -255,6 +256,6 @@ def test_it_brings_a_sampler_closer_to_the_solution(
     solution = sample(pack, model, comfy.samplers.ksampler("heun"), steps=300, batch=500)
     bare, corrected = (
         (sample(pack, model, sampler, steps=5, batch=500) - solution).square().mean().sqrt()
-        for sampler in (inner, wrap(pack, inner, damping_mode="relative"))
+        for sampler in (inner, pack.nodes.host.wrapped_sampler(inner, pack.lml_sampler.LMLSettings(**LASTING)))
     )
     assert corrected < bound * bare

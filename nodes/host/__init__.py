@@ -49,17 +49,19 @@ def sample_lml(
     if settings.stochastic:
         noise_scale = getattr(model_sampling, "noise_scale", 1.0)
         settings = dataclasses.replace(settings, s_noise=settings.s_noise * noise_scale)
+    heard = None if recorder is None else Conditional(extra_args)
     return core.sample_lml(
         model,
         x,
         sigmas,
-        extra_args=extra_args,
+        extra_args=extra_args if heard is None else heard.extra_args,
         callback=callback,
         disable=disable,
         settings=settings,
         parametrization=families.parametrization(model_sampling),
         noise_sampler=noise_sampler,
         recorder=recorder,
+        cond_denoised=None if heard is None else heard.take,
         sigma_min=families.smallest_sigma(model_sampling),
         parts=part_sizes(model, x),
     )
