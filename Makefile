@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process unless told otherwise: more threads than free cores make a step several times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup test test-full test-workflows test-hosts lint node-definitions workflows demo demo-model bench-arithmetic bench-step-cost bench-quality bench-rank bench-sde zoo zoo-distill zoo-sheets eval-demo
+.PHONY: setup test test-full test-workflows test-hosts host-templates lint node-definitions workflows demo demo-model bench-arithmetic bench-step-cost bench-quality bench-rank bench-sde zoo zoo-distill zoo-sheets eval-demo
 
 setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
@@ -23,6 +23,10 @@ test-workflows: setup
 # The host part of the suite in every supported ComfyUI, or in those of HOSTS="0.16.3 0.30.0".
 test-hosts:
 	$(PYTHON) benchmarks/host_matrix.py $(HOSTS)
+
+# Every way of sampling in ComfyUI's own workflow templates by lml, as a table (ARGS=FOLDER: in the files of a folder).
+host-templates: setup
+	$(BIN)/python benchmarks/host_templates.py $(ARGS)
 
 # Take the snapshot of the node definitions that the tests compare with.
 node-definitions: setup

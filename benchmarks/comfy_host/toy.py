@@ -40,7 +40,7 @@ def toy(kind: str = "EPS", packed: bool = False, channels: int = 4, seed: int = 
     """A MODEL.
 
     Args:
-        kind: a name of `ModelType`: EPS, V_PREDICTION, EDM, FLOW, FLUX.
+        kind: a name of `ModelType`: EPS, V_PREDICTION and its continuous kinds, EDM, FLOW, FLUX.
         packed: whether its latents have several parts.
         channels: of its latents.
         seed: of its pictures.
@@ -80,7 +80,7 @@ class Exact(torch.nn.Module):
         self.dtype = torch.float32
         self.unused = torch.nn.Parameter(torch.zeros(1))
         self.flow = kind in ("FLOW", "FLUX")
-        self.v = kind == "V_PREDICTION"
+        self.v = kind.startswith("V_PREDICTION")
         self.edm = kind == "EDM"
         self.seed = seed
         self.sampling: Any = None

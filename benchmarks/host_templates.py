@@ -1,0 +1,62 @@
+"""Every way of sampling in ComfyUI's own workflow templates, by lml in the place of their sampler, as a table.
+
+Each is run on a small exact model of its kind; `host_templates.py FOLDER` reads the workflow files of another folder.
+Exit code 1: euler samples one, and lml does not.
+"""
+
+import gc
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from comfy_host import templates
+from comfy_host.inprocess import load_pack
+from comfy_host.templates import Combination
+
+
+def attempt(combination: Combination, name: str) -> str:
+    """What is wrong with a run; "" if nothing is."""
+    from comfy_host import combinations
+
+    try:
+        result = combinations.run(combination, name)
+    except Exception as error:  # of whatever kind: it is told in the table
+        return f"{error or type(error).__name__}".splitlines()[0]
+    return "" if result.isfinite().all() else "the result is not finite"
+
+
+def kind_of(combination: Combination) -> str:
+    """A row of the table."""
+    parts = [combination.sampler.type, combination.kind.lower()]
+    parts += ["video and sound"] * combination.packed + ["second of two experts"] * (combination.before is not None)
+    return ", ".join(parts)
+
+
+def table(found: dict[Combination, list[str]]) -> Iterator[str]:
+    """The lines of the table; then what was refused."""
+    rows, run, refused = Counter(map(kind_of, found)), Counter(), []
+    for combination, files in found.items():
+        wrong = attempt(combination, "lml")
+        run[kind_of(combination)] += not wrong
+        if wrong:
+            refused.append(f"{files[0]}: lml: {wrong}; euler: {attempt(combination, 'euler') or 'runs'}")
+    yield "| sampler, kind | combinations | run |\n| --- | --- | --- |"
+    yield from (f"| {row} | {rows[row]} | {run[row]} |" for row in sorted(rows))
+    yield f"| all | {rows.total()} | {run.total()} |"
+    yield from refused
+
+
+def main() -> None:
+    load_pack()
+    gc.freeze()  # ComfyUI collects garbage before most runs, which would each time look through all that was imported
+    files, found = templates.collect(Path(sys.argv[1]) if len(sys.argv) > 1 else templates.folder())
+    print(f"{files} files, {sum(map(len, found.values()))} samplers, {len(found)} combinations")
+    lines = list(table(found))
+    print(*lines, sep="\n")
+    if any(line.endswith("euler: runs") for line in lines):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
