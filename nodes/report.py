@@ -108,7 +108,7 @@ def _report(
     progress.advance(len(report.steps))
     progress.show(picture)  # in place of the sampler's last preview, which would stay on the node
     plot = drawing.to_tensor(picture)
-    host.running.show_text(f"{choice.summary(recorder.settings)}\n{report.conclusion()}")
+    host.running.show_text(f"{report.conclusion()}\n{choice.summary(recorder.settings)}")
     shown = {}
     note = ""
     if not progress.previews:
