@@ -1,0 +1,203 @@
+"""In the graphs that people build: every shift and size, schedule, packed latent and precision that euler samples."""
+
+import gc
+import math
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+KINDS = ["EPS", "V_PREDICTION", "FLOW"]
+SHIFTS = [index / 100 for index in range(1, 10001)]
+FLUX_SIZES = [(width, height) for width in range(256, 2049, 64) for height in range(width, 2049, 64)]
+SIZES = [(512, 512), (832, 1216), (1024, 1024), (1344, 768), (2048, 2048)]
+ONE = torch.tensor(1.0)
+
+
+@pytest.fixture(scope="module")
+def toys(pack: ModuleType) -> Iterator[ModuleType]:
+    from comfy_host import toy
+
+    gc.freeze()  # ComfyUI collects garbage before most runs, which would each time look through all that was imported
+    yield toy
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="module")
+def models(toys: ModuleType) -> dict[str, Any]:
+    return {kind: toys.toy(kind) for kind in KINDS} | {"packed": toys.toy("FLOW", packed=True, shift=2.37)}
+
+
+def sample(
+    toys: ModuleType, model: Any, name: str, sigmas: Tensor, latent: Any, start: Any = None, cfg: float = 3.0
+) -> Any:
+    import comfy.sample
+    import comfy.samplers
+
+    noise = comfy.sample.prepare_noise(latent, 3) if start is None else start
+    sampler, prompts = comfy.samplers.sampler_object(name), (toys.prompt(1, 2), toys.prompt())
+    return comfy.sample.sample_custom(model, noise, cfg, sampler, sigmas, *prompts, latent, disable_pbar=True, seed=3)
+
+
+def shifted(model: Any, shift: float) -> Any:
+    import comfy_extras.nodes_model_advanced as advanced
+
+    return advanced.ModelSamplingSD3().patch(model, shift)[0]
+
+
+def sized(model: Any, width: int, height: int) -> Any:
+    import comfy_extras.nodes_model_advanced as advanced
+
+    return advanced.ModelSamplingFlux().patch(model, 1.15, 0.5, width, height)[0]
+
+
+def scheduled(model: Any, scheduler: str, steps: int, denoise: float = 1.0) -> Tensor:
+    import comfy.samplers
+
+    cpu = torch.device("cpu")
+    return comfy.samplers.KSampler(model, steps, cpu, "euler", scheduler, denoise).sigmas
+
+
+def test_every_shift_and_size_is_a_flow_from_pure_noise(pack: ModuleType, models: dict[str, Any]) -> None:
+    """Where rounding puts the largest sigma, a float above 1 or below, changes neither the kind nor the first level."""
+    families, level_of = pack.nodes.host.families, pack.lml_sampler.parametrization.level_of
+    largest = set()
+    for patch, values in ((shifted, [(shift,) for shift in SHIFTS]), (sized, FLUX_SIZES)):
+        for value in values:
+            sampling = patch(models["FLOW"], *value).get_model_object("model_sampling")
+            sigma = float(sampling.sigma_max)
+            assert families.parametrization(sampling) == "flow" and level_of(sigma, "flow").alpha == 0, value
+            assert 0 < families.smallest_sigma(sampling) < 1
+            largest.add(sigma)
+    assert min(largest) < 1 < max(largest)  # both of them happen
+
+
+@pytest.mark.parametrize("patch", ["shift", "size"])
+def test_neighbours_are_neighbouring_pictures(toys: ModuleType, models: dict[str, Any], patch: str) -> None:
+    """Of the sampler's making there is no jump: ten times as near is about ten times as close, and as near as usual."""
+    latent, model = torch.zeros(8, 4, 4, 4), models["FLOW"]
+    places = [0.5, 1.32, 1.57, 2.14, 4.03, 4.82, 8.06, 16.03, 40.0] if patch == "shift" else SIZES
+
+    def picture(name: str, place: Any, step: float) -> Tensor:
+        patched = shifted(model, place + step) if patch == "shift" else sized(model, place[0] + 800 * step, place[1])
+        return sample(toys, patched, name, scheduled(patched, "simple", 8), latent)
+
+    def moved(name: str, place: Any, step: float) -> float:
+        return (picture(name, place, step) - picture(name, place, 0.0)).square().mean().sqrt().item()
+
+    moves = [moved("lml", place, 0.01) for place in places]
+    assert max(moves) <= 3 * max(moved("dpmpp_2m", place, 0.01) for place in places) + 1e-4
+    for place, whole in zip(places, moves, strict=True):
+        assert moved("lml", place, 0.001) <= 0.2 * whole + 1e-6
+
+
+@pytest.mark.parametrize("name", ["lml", "euler"])
+def test_one_float_around_pure_noise_is_one_picture(toys: ModuleType, models: dict[str, Any], name: str) -> None:
+    sigmas = scheduled(models["FLOW"], "simple", 8)
+    pictures = []
+    for first in (torch.nextafter(ONE, ONE * 0), ONE, torch.nextafter(ONE, ONE * 2)):
+        sigmas[0] = first
+        pictures.append(sample(toys, models["FLOW"], name, sigmas, torch.zeros(2, 4, 4, 4)))
+    torch.testing.assert_close(pictures[0], pictures[1], rtol=0, atol=1e-5)
+    torch.testing.assert_close(pictures[2], pictures[1], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_euler_samples(toys: ModuleType, models: dict[str, Any], kind: str) -> None:
+    """Every scheduler, from 1 to 100 steps and from the whole picture to its last hundredth."""
+    import comfy.samplers
+
+    model, latent = models[kind], torch.full((1, 4, 4, 4), 0.3)
+    wrong = []
+    for scheduler in comfy.samplers.SCHEDULER_NAMES:
+        for steps, denoise in ((1, 1.0), (1, 0.01), (2, 0.5), (7, 1.0), (21, 0.02), (100, 0.3)):
+            try:
+                sigmas = scheduled(model, scheduler, steps, denoise)
+                runs = sample(toys, model, "euler", sigmas, latent).isfinite().all()
+            except (ValueError, IndexError, RuntimeError, AssertionError, ZeroDivisionError):  # not for euler either
+                continue
+            if runs and not sample(toys, model, "lml", sigmas, latent).isfinite().all():
+                wrong.append((scheduler, steps, denoise))
+    assert not wrong
+
+
+@pytest.mark.parametrize("factor", [1.03, 0.97, 1.2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_sigmas_that_were_multiplied(toys: ModuleType, models: dict[str, Any], kind: str, factor: float) -> None:
+    """A flow model's sigma may then be above 1."""
+    sigmas, latent = scheduled(models[kind], "simple", 12) * factor, torch.zeros(2, 4, 4, 4)
+    lml, euler = (sample(toys, models[kind], name, sigmas, latent) for name in ("lml", "euler"))
+    exact = sample(toys, models[kind], "euler", scheduled(models[kind], "simple", 200), latent)
+    assert (lml - exact).norm() <= 1.5 * (euler - exact).norm()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("steps", [10, 25])
+def test_flipped_sigmas_lead_back(toys: ModuleType, models: dict[str, Any], kind: str, steps: int) -> None:
+    """Unsample with FlipSigmas, sample again: the picture comes back as close as by euler, or closer.
+
+    From the flow's first sigma up the one step is so long that its error, which both share, is nearly all of it.
+    """
+    from comfy_extras.nodes_custom_sampler import FlipSigmas
+
+    model = models[kind]
+    sigmas = scheduled(model, "simple", steps, 0.6)
+    picture = sample(toys, model, "lml", scheduled(model, "simple", 20), torch.zeros(2, 4, 4, 4))
+
+    def back(name: str) -> float:
+        (flipped,) = FlipSigmas.execute(sigmas).result
+        noisy = sample(toys, model, name, flipped, picture, torch.zeros_like(picture), 1.0)
+        again = sample(toys, model, name, sigmas, noisy, torch.zeros_like(picture), 1.0)
+        return (again - picture).norm().item()
+
+    assert back("lml") <= (1.1 if kind == "FLOW" else 0.6) * back("euler")
+
+
+@pytest.mark.parametrize("length", [3, 64])
+def test_sound_beside_a_video_does_not_change_it(toys: ModuleType, models: dict[str, Any], length: int) -> None:
+    from comfy.nested_tensor import NestedTensor
+
+    parts = [torch.zeros(1, 4, 2, 4, 4), torch.zeros(1, 4, length)]
+    noises = [torch.randn(part.shape, generator=torch.Generator().manual_seed(part.numel())) for part in parts]
+    sigmas = scheduled(models["packed"], "simple", 8)
+    both = sample(toys, models["packed"], "lml", sigmas, NestedTensor(parts), NestedTensor(noises)).unbind()
+    model = toys.toy("FLOW", shift=2.37)
+    for index in range(2):
+        alone = sample(toys, model, "lml", sigmas, parts[index], noises[index])
+        torch.testing.assert_close(both[index], alone, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("parametrization", ["ve", "flow"])
+def test_the_rank_of_a_latent_has_no_say(pack: ModuleType, parametrization: str) -> None:
+    sigmas = torch.linspace(1, 0, 9) * (8 if parametrization == "ve" else 1)
+    start = torch.randn(3, 64, generator=torch.Generator().manual_seed(2)) * sigmas[0]
+
+    def model(x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
+        return torch.tanh(2 * x / (0.3 + sigma.view(-1, *[1] * (x.ndim - 1)) ** 2))
+
+    flat, *others = (
+        pack.lml_sampler.sample_lml(
+            model, start.view(3, *shape), sigmas, disable=True, parametrization=parametrization
+        ).flatten(1)
+        for shape in ((64,), (1, 64), (4, 16), (4, 4, 4), (4, 2, 2, 4))
+    )
+    for other in others:
+        torch.testing.assert_close(other, flat, rtol=0, atol=1e-6)
+
+
+def test_a_nan_of_the_guider_is_told_at_its_step(toys: ModuleType, models: dict[str, Any]) -> None:
+    calls = []
+
+    def spoil(given: dict[str, Any]) -> Tensor:
+        calls.append(given["sigma"])
+        return given["denoised"] * (math.nan if len(calls) == 3 else 1)
+
+    model = models["EPS"].clone()
+    model.set_model_sampler_post_cfg_function(spoil)
+    sigmas = scheduled(model, "normal", 8)
+    with pytest.raises(FloatingPointError, match=r"step 3 of 8 .* its patches or its guidance"):
+        sample(toys, model, "lml", sigmas, torch.zeros(1, 4, 4, 4))
+    assert len(calls) == 3
