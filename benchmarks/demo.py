@@ -17,7 +17,7 @@ import numpy as np
 from comfy_host.client import Client
 from comfy_host.install import ROOT, WORK
 from comfy_host.server import PACK, comfyui
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFont
 from tqdm import tqdm
 
 WORKFLOW = ROOT / "workflows" / "LML_Demo.json"
@@ -26,6 +26,11 @@ SAMPLERS = ("lml", "euler", "dpmpp_2m", "uni_pc")
 REFERENCE = ("dpmpp_2m", 100)
 SUBJECTS = (("circle", "red"), ("square", "yellow"), ("triangle", "green"), ("star", "blue"))
 BATCH = 4
+AMPLIFIED = 3
+PIXELS = 32
+"""Side of a picture of the demo model; the workflow enlarges it."""
+RUN_SECONDS = 3600
+"""A hundred steps take minutes on a processor with other work."""
 
 
 def cell_prompt(prompt: dict[str, Any], sampler: str, steps: int, subject: tuple[str, str]) -> dict[str, Any]:
@@ -60,7 +65,7 @@ def pictures(client: Client, prompt: dict[str, Any], sampler: str, steps: int) -
     """All pictures of one sampler at one number of steps, subject by subject."""
     result = []
     for subject in SUBJECTS:
-        images = client.run(cell_prompt(prompt, sampler, steps, subject)).images
+        images = client.run(cell_prompt(prompt, sampler, steps, subject), timeout=RUN_SECONDS).images
         result += [image for batch in images.values() for image in batch]
     return result
 
@@ -73,28 +78,28 @@ def rms(images: list[Image.Image], reference: list[Image.Image]) -> float:
 
 
 def contact_sheet(cells: dict[tuple[str, int], list[Image.Image]], reference: list[Image.Image]) -> Image.Image:
-    """Rows: samplers and the reference; columns: steps; in a cell one picture of each subject."""
-    size, gap, label, head = 88, 6, 150, 34
-    strip = len(SUBJECTS) * size
-    width = label + len(STEPS) * (strip + gap)
-    sheet = Image.new("RGB", (width, head + (len(SAMPLERS) + 1) * (size + gap)), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+    """The fewest steps, a column for each sampler and one for the reference.
 
-    def paste(images: list[Image.Image], left: int, top: int) -> None:
-        for k, image in enumerate(images[::BATCH]):
-            sheet.paste(image.resize((size, size), Image.Resampling.NEAREST), (left + k * size, top))
-
-    for column, steps in enumerate(STEPS):
-        draw.text((label + column * (strip + gap) + strip / 2, 8), f"{steps} steps", "black", font, "ma")
-    for row, name in enumerate(SAMPLERS):
-        top = head + row * (size + gap)
-        draw.text((10, top + size / 2), "LML" if name == "lml" else name, "black", font, "lm")
-        for column, steps in enumerate(STEPS):
-            paste(cells[name, steps], label + column * (strip + gap), top)
-    top = head + len(SAMPLERS) * (size + gap)
-    draw.text((10, top + size / 2), f"{REFERENCE[0]}, {REFERENCE[1]} steps", "black", ImageFont.load_default(13), "lm")
-    for column in range(len(STEPS)):
-        paste(reference, label + column * (strip + gap), top)
+    Of each subject the first picture, four times as large, and below it how far it is from the reference.
+    """
+    side, gap, head = 4 * PIXELS, 6, 96
+    columns = {name: cells[name, STEPS[0]] for name in SAMPLERS}
+    heads = {"LML" if name == "lml" else name: f"off by {rms(columns[name], reference):.1%}" for name in SAMPLERS}
+    heads["finished"] = f"{REFERENCE[1]} steps"
+    width, height = len(heads) * (side + gap) - gap, head + len(SUBJECTS) * 2 * (side + gap)
+    sheet = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(sheet)
+    title = f"{STEPS[0]} steps; below each picture, what is wrong in it (x {AMPLIFIED})"
+    draw.text((width / 2, 2), title, "black", ImageFont.load_default(24), "ma")
+    for column, (images, (name, note)) in enumerate(zip([*columns.values(), reference], heads.items(), strict=True)):
+        left = column * (side + gap)
+        draw.text((left + side / 2, 36), name, "black", ImageFont.load_default(26), "ma")
+        draw.text((left + side / 2, 66), note, "black", ImageFont.load_default(22), "ma")
+        for row, (image, finished) in enumerate(zip(images[::BATCH], reference[::BATCH], strict=True)):
+            top = head + row * 2 * (side + gap)
+            wrong = ImageChops.difference(image, finished).point(lambda value: AMPLIFIED * value)
+            for k, shown in enumerate((image, wrong)):
+                sheet.paste(shown.resize((side, side), Image.Resampling.NEAREST), (left, top + k * side))
     return sheet
 
 
