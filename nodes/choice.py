@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import Any
 
+from comfy_api.latest import io
+
 from ..lml_sampler import LMLSettings
 from ..lml_sampler.sampler import DEFAULT_SETTINGS
 from . import host
@@ -24,12 +26,7 @@ def scaled(settings: LMLSettings | None, damping: float, kappa: float, model: An
     Raises:
         ValueError: a factor is out of range, or the settings are not for such a model.
     """
-    if not 0 <= damping <= MOST_DAMPING:
-        raise ValueError(
-            f"damping (λ) is {damping}; it must be from 0 to {MOST_DAMPING:g}. 1 takes λ as the settings have it."
-        )
-    if not 0 <= kappa <= 1:
-        raise ValueError(f"kappa (κ) is {kappa}; it must be from 0 to 1. 1 takes κ as the settings have it.")
+    check_factors(damping, kappa)
     base = DEFAULT_SETTINGS if settings is None else settings
     if model is not None and base.target == "velocity" and not host.families.is_flow(model):
         raise ValueError(
@@ -37,6 +34,28 @@ def scaled(settings: LMLSettings | None, damping: float, kappa: float, model: An
             "Choose the preset auto or paper: Stable Diffusion, or the target score."
         )
     return dataclasses.replace(base, damping=base.damping * damping, kappa=base.kappa * kappa)
+
+
+def check_factors(damping: float | None, kappa: float | None) -> None:
+    """Raise ValueError for a factor that is out of range; None is one that another node will give."""
+    if damping is not None and not 0 <= damping <= MOST_DAMPING:
+        raise ValueError(
+            f"damping (λ) is {damping}; it must be from 0 to {MOST_DAMPING:g}. 1 takes λ as the settings have it."
+        )
+    if kappa is not None and not 0 <= kappa <= 1:
+        raise ValueError(f"kappa (κ) is {kappa}; it must be from 0 to 1. 1 takes κ as the settings have it.")
+
+
+class Corrected(io.ComfyNode):
+    """A node with λ and κ, of which it says before the run what is out of range."""
+
+    @classmethod
+    def validate_inputs(cls, damping: float | None, kappa: float | None) -> bool | str:
+        try:
+            check_factors(damping, kappa)
+        except ValueError as error:
+            return str(error)
+        return True
 
 
 def sampler_of(settings: LMLSettings | None, damping: float, kappa: float, model: Any) -> Any:

@@ -19,7 +19,7 @@ AMPLIFIED = 4.0
 """Factor on the difference, so that it is seen."""
 
 
-class LMLCompare(io.ComfyNode):
+class LMLCompare(choice.Corrected):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -8,7 +8,7 @@ from ..lml_sampler import LMLSettings
 from . import choice, host, inputs
 
 
-class LMLKSampler(io.ComfyNode):
+class LMLKSampler(choice.Corrected):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -43,7 +43,7 @@ class LMLKSampler(io.ComfyNode):
         return io.NodeOutput(host.sample(model, sampler, sigmas, seed, cfg, positive, negative, latent_image))
 
 
-class LMLKSamplerAdvanced(io.ComfyNode):
+class LMLKSamplerAdvanced(choice.Corrected):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -5,10 +5,13 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..lml_sampler import LMLSettings
-from ..lml_sampler.presets import AUTO, BUILT_IN, Choice, built_in
+from ..lml_sampler.presets import AUTO, BUILT_IN, PAPER, Choice, built_in
 from . import choice, host, inputs, preset_files
 
 SEARCH_ALIASES = [*inputs.SEARCH_ALIASES, "preset", "settings", "paper"]
+
+NOT_CONNECTED = object()
+"""In place of an input that is not there; ComfyUI gives None for one that another node will give."""
 
 
 def choose(preset: str, model: Any = None) -> Choice:
@@ -48,6 +51,18 @@ class LMLPreset(io.ComfyNode):
                 io.String.Output(display_name="text", tooltip="What was chosen, and why."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(
+        cls, preset: str | None, damping: float | None, kappa: float | None, model: Any = NOT_CONNECTED
+    ) -> bool | str:
+        try:
+            choice.check_factors(damping, kappa)
+            if preset is not None and (preset != PAPER or model is NOT_CONNECTED):  # else it is read from the model
+                choose(preset)
+        except ValueError as error:
+            return str(error)
+        return True
 
     @classmethod
     def execute(cls, preset: str, damping: float, kappa: float, model: Any = None) -> io.NodeOutput:

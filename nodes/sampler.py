@@ -115,10 +115,18 @@ class LMLSampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, start_percent: float | None, end_percent: float | None, scheme: Any = None) -> bool | str:
-        if start_percent is None or end_percent is None:  # connected: not known yet
-            return True
+    def validate_inputs(
+        cls,
+        damping: float | None,
+        kappa: float | None,
+        start_percent: float | None,
+        end_percent: float | None,
+        scheme: Any = None,
+    ) -> bool | str:
         try:
+            choice.check_factors(damping, kappa)
+            if start_percent is None or end_percent is None:  # connected: not known yet
+                return True
             LMLSettings(start_percent=start_percent, end_percent=end_percent)
         except ValueError as error:
             return str(error)

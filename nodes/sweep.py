@@ -66,11 +66,18 @@ class LMLSweep(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, columns: str | None, column_values: str | None, rows: str | None, row_values: str | None
+        cls,
+        columns: str | None,
+        column_values: str | None,
+        rows: str | None,
+        row_values: str | None,
+        damping: float | None,
+        kappa: float | None,
     ) -> bool | str:
-        if columns is None or column_values is None or rows is None or row_values is None:  # connected: not known yet
-            return True
         try:
+            choice.check_factors(damping, kappa)
+            if columns is None or column_values is None or rows is None or row_values is None:  # connected
+                return True
             _check_axes(columns, rows)
             sweep_values.parse_grid(columns, column_values, rows, row_values, host.sampler_names())
         except ValueError as error:

@@ -103,6 +103,10 @@ def _entry(axis: str, entry: str, samplers: Sequence[str]) -> list[Any]:
         scheme, _, order = entry.partition(" ")
         if scheme not in get_args(Scheme) or order.strip() not in ("", "1", "2", "3"):
             raise ValueError(f"is not one of {', '.join(get_args(Scheme))}, with an order of 1 to 3 after a space")
+        try:
+            LMLSettings(scheme=scheme, order=int(order or 1))
+        except ValueError as error:
+            raise ValueError(f"cannot be: {str(error).rstrip('.')}") from error
         return [SchemeValue(scheme, int(order or 1))]
     return [_number(axis, value) for value in _numbers(entry)]
 

@@ -72,10 +72,13 @@ class LMLTune(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, steps: int | None, reference_steps: int | None) -> bool | str:
-        if steps is None or reference_steps is None:  # connected: not known yet
-            return True
+    def validate_inputs(
+        cls, steps: int | None, reference_steps: int | None, damping: float | None, kappa: float | None
+    ) -> bool | str:
         try:
+            choice.check_factors(damping, kappa)
+            if steps is None or reference_steps is None:  # connected: not known yet
+                return True
             tune_task.check_reference(steps, reference_steps)
         except ValueError as error:
             return str(error)

@@ -8,7 +8,7 @@ from ..lml_sampler.settings import LMLSettings
 from . import choice, host, inputs
 
 
-class LMLWrapSampler(io.ComfyNode):
+class LMLWrapSampler(choice.Corrected):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
