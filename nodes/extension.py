@@ -13,6 +13,7 @@ from .ksampler import LMLKSampler, LMLKSamplerAdvanced
 from .presets import LMLPreset, LMLSavePreset
 from .report import LMLReport, LMLReportCustom
 from .sampler import LMLSampler
+from .scheduler import LMLScheduler
 from .sweep import LMLSweep
 from .tune import LMLTune
 from .wrap import LMLWrapSampler
@@ -30,6 +31,7 @@ class LMLExtension(ComfyExtension):
             LMLKSampler,
             LMLKSamplerAdvanced,
             LMLSampler,
+            LMLScheduler,
             LMLWrapSampler,
             LMLPreset,
             LMLSavePreset,

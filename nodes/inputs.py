@@ -30,16 +30,32 @@ def seed(name: str, changing: bool = True) -> io.Input:
     )
 
 
+def steps() -> io.Input:
+    return io.Int.Input(
+        "steps",
+        default=8,
+        min=1,
+        max=MAX_STEPS,
+        tooltip="Number of steps, one model call each. LML is made for 5 to 20.",
+    )
+
+
+def denoise() -> io.Input:
+    return io.Float.Input(
+        "denoise",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        step=0.01,
+        tooltip="Share of the noise that is added and removed; below 1 keeps the structure of the latent "
+        "(image to image).",
+    )
+
+
 def run_inputs() -> list[io.Input]:
     """What KSampler and KSampler (Advanced) have in the middle, but for the sampler."""
     return [
-        io.Int.Input(
-            "steps",
-            default=8,
-            min=1,
-            max=MAX_STEPS,
-            tooltip="Number of steps, one model call each. LML is made for 5 to 20.",
-        ),
+        steps(),
         io.Float.Input(
             "cfg",
             default=7.0,
@@ -67,15 +83,7 @@ def ksampler_inputs(changing_seed: bool = True) -> list[io.Input]:
         model(),
         seed("seed", changing_seed),
         *run_inputs(),
-        io.Float.Input(
-            "denoise",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip="Share of the noise that is added and removed; below 1 keeps the structure of the latent "
-            "(image to image).",
-        ),
+        denoise(),
     ]
 
 

@@ -16,7 +16,7 @@ class NotLoaded(Exception):
 
 
 def load() -> Callable[[], Awaitable[Any]]:
-    """Add `lml` to ComfyUI's sampler list and give the entry point that names the nodes.
+    """Add `lml` to the lists of KSampler and give the entry point that names the nodes.
 
     Raises:
         NotLoaded: ComfyUI is too old, lacks something the nodes are made of, or has loaded the pack from elsewhere.
@@ -35,7 +35,7 @@ def load() -> Callable[[], Awaitable[Any]]:
     twin = host.folder_of_node("LMLSampler")
     if twin is not None and twin != FOLDER:
         raise NotLoaded(f"it is installed twice and was loaded from {twin} already. Remove one of the two folders.")
-    registration.register_sampler()
+    registration.register()
     return extension.comfy_entrypoint
 
 

@@ -26,9 +26,10 @@ from . import pixels as pixels
 from . import running as running
 from .conditional import Conditional as Conditional
 from .packed import part_sizes
-
-MOST_SCHEDULE_STEPS = 100_000
-"""Steps of a whole schedule, of which `denoise` takes the last ones; ComfyUI itself would try any number."""
+from .scheduling import add_to_scheduler_list as add_to_scheduler_list
+from .scheduling import own_schedule as own_schedule
+from .scheduling import schedule as schedule
+from .scheduling import scheduler_names as scheduler_names
 
 
 def sample_lml(
@@ -142,34 +143,6 @@ def add_to_sampler_list(name: str) -> bool:
         if name not in names:
             names.append(name)
     return True
-
-
-def scheduler_names() -> list[str]:
-    """The live list of schedulers, so that those of other packs appear too."""
-    return comfy.samplers.SCHEDULER_NAMES
-
-
-def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampler_name: str | None = None) -> Tensor:
-    """The sigmas that KSampler would use, `[steps + 1]`, empty for `denoise` 0.
-
-    A few built-in samplers have schedules of their own: `sampler_name`.
-
-    Raises:
-        ValueError: `steps` is below 1, or `denoise` no number or so small that the whole schedule would have too many
-            steps.
-    """
-    if math.isnan(denoise):  # which ComfyUI's check of the range lets through
-        raise ValueError("denoise is nan; it must be a number from 0 to 1. 1 makes a whole picture.")
-    if steps < 1:
-        raise ValueError(f"steps is {steps}; it must be 1 or more. 8 is a good start.")
-    if denoise > 0 and steps / denoise > MOST_SCHEDULE_STEPS:
-        raise ValueError(
-            f"denoise is {denoise}; with {steps} steps it must be 0 or at least {steps / MOST_SCHEDULE_STEPS:g}: the "
-            "schedule of a whole run is made first. 0 leaves the latent as it is."
-        )
-    return comfy.samplers.KSampler(
-        model, steps=steps, device=model.load_device, sampler=sampler_name, scheduler=scheduler, denoise=denoise
-    ).sigmas
 
 
 def discrete_sigmas() -> Tensor:

@@ -1,0 +1,87 @@
+"""ComfyUI's schedulers, and LML's own among them."""
+
+import math
+from typing import Any
+
+import comfy.samplers
+import torch
+from torch import Tensor
+
+from ...lml_sampler.schedule import lml_schedule
+from . import families
+
+MOST_SCHEDULE_STEPS = 100_000
+"""Steps of a whole schedule, of which `denoise` takes the last ones; ComfyUI itself would try any number."""
+
+WHOLE = 0.9999
+"""ComfyUI takes a `denoise` above this for 1."""
+
+
+def scheduler_names() -> list[str]:
+    """The live list of schedulers, so that those of other packs appear too."""
+    return comfy.samplers.SCHEDULER_NAMES
+
+
+def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampler_name: str | None = None) -> Tensor:
+    """The sigmas that KSampler would use, `[steps + 1]`, empty for `denoise` 0.
+
+    A few built-in samplers have schedules of their own: `sampler_name`.
+
+    Raises:
+        ValueError: `steps` is below 1, or `denoise` no number or so small that the whole schedule would have too many
+            steps.
+    """
+    _check(steps, denoise)
+    return comfy.samplers.KSampler(
+        model, steps=steps, device=model.load_device, sampler=sampler_name, scheduler=scheduler, denoise=denoise
+    ).sigmas
+
+
+def own_schedule(model: Any, steps: int, denoise: float = 1.0) -> Tensor:
+    """The same by LML's own schedule, whether ComfyUI's list has it or not.
+
+    Raises:
+        ValueError: as `schedule`; or the noise levels of the model are broken.
+    """
+    _check(steps, denoise)
+    if denoise <= 0:
+        return torch.FloatTensor([])
+    planned = steps if denoise > WHOLE else int(steps / denoise)
+    return _handler(model.get_model_object("model_sampling"), planned)[-(steps + 1) :]
+
+
+def add_to_scheduler_list(name: str) -> bool:
+    """Append LML's own schedule to ComfyUI's list; False, and nothing changed, if another has the name."""
+    if _is_ours(name):  # ComfyUI loads the pack once more
+        return True
+    if name in comfy.samplers.SCHEDULER_HANDLERS or name in comfy.samplers.SCHEDULER_NAMES:
+        return False
+    comfy.samplers.SCHEDULER_HANDLERS[name] = comfy.samplers.SchedulerHandler(_handler)
+    # One list, unless another pack has put a new one in the place of the first.
+    for names in (comfy.samplers.SCHEDULER_NAMES, comfy.samplers.KSampler.SCHEDULERS):
+        if name not in names:
+            names.append(name)
+    return True
+
+
+def _is_ours(name: str) -> bool:
+    handler = comfy.samplers.SCHEDULER_HANDLERS.get(name)
+    return getattr(getattr(handler, "handler", None), "__module__", None) == __name__
+
+
+def _handler(model_sampling: Any, steps: int) -> Tensor:
+    """A scheduler as ComfyUI calls it: `[steps + 1]` in float32."""
+    smallest, largest = float(model_sampling.sigma_min), float(model_sampling.sigma_max)
+    return torch.FloatTensor(lml_schedule(steps, smallest, largest, families.parametrization(model_sampling)))
+
+
+def _check(steps: int, denoise: float) -> None:
+    if math.isnan(denoise):  # which ComfyUI's check of the range lets through
+        raise ValueError("denoise is nan; it must be a number from 0 to 1. 1 makes a whole picture.")
+    if steps < 1:
+        raise ValueError(f"steps is {steps}; it must be 1 or more. 8 is a good start.")
+    if denoise > 0 and steps / denoise > MOST_SCHEDULE_STEPS:
+        raise ValueError(
+            f"denoise is {denoise}; with {steps} steps it must be 0 or at least {steps / MOST_SCHEDULE_STEPS:g}: the "
+            "schedule of a whole run is made first. 0 leaves the latent as it is."
+        )

@@ -1,0 +1,118 @@
+"""LML's own schedule: its properties for any model, its entry in ComfyUI's list, its node."""
+
+import asyncio
+import itertools
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lml_sampler.schedule import TURN, lml_schedule
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+STEPS = st.integers(1, 200)
+
+
+def check(sigmas: list[float], steps: int, sigma_min: float, sigma_max: float) -> None:
+    """What holds of every schedule, in the float32 that ComfyUI keeps too."""
+    assert len(sigmas) == steps + 1 and sigmas[0] == sigma_max and sigmas[-1] == 0
+    assert all(sigma >= sigma_min for sigma in sigmas[:-1])
+    for numbers in (sigmas, torch.tensor(sigmas, dtype=torch.float32).tolist()):
+        assert all(high > low for high, low in itertools.pairwise(numbers))
+
+
+@given(STEPS, st.floats(1e-4, 10), st.floats(1.1, 1e5))
+def test_it_falls_from_end_to_end_for_any_range(steps: int, sigma_min: float, ratio: float) -> None:
+    check(lml_schedule(steps, sigma_min, sigma_min * ratio, "ve"), steps, sigma_min, sigma_min * ratio)
+
+
+@given(STEPS, st.floats(math.log(0.01), math.log(100)))
+def test_it_falls_for_any_shift_of_a_flow(steps: int, log_shift: float) -> None:
+    shift = math.exp(log_shift)
+    sigma_min = shift * 0.001 / (1 + (shift - 1) * 0.001)
+    check(lml_schedule(steps, sigma_min, 1.0, "flow"), steps, sigma_min, 1.0)
+
+
+@given(STEPS, st.floats(0.0, 0.1), st.floats(5, 100))
+def test_every_step_takes_the_same_share_in_both_kinds_of_model(steps: int, low: float, high: float) -> None:
+    ve = lml_schedule(steps, low, high, "ve")
+    flow = lml_schedule(steps, low / (1 + low), high / (1 + high), "flow")
+    assert flow[:-1] == pytest.approx([sigma / (1 + sigma) for sigma in ve[:-1]])
+    shares = [sigma / (sigma + TURN) for sigma in [*ve[:-1], low]]
+    assert [a - b for a, b in itertools.pairwise(shares)] == pytest.approx([(shares[0] - shares[-1]) / steps] * steps)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, 0.03, 14.6), "steps is 0"),
+        ((5, 1.0, 1.0), "sigma_min is 1 and sigma_max 1"),
+        ((5, -0.1, 1.0), "sigma_min is -0.1"),
+        ((5, math.nan, 1.0), "sigma_min is nan"),
+        ((5, 0.1, math.inf), "sigma_max inf"),
+    ],
+)
+def test_what_is_no_schedule_is_named(arguments: tuple[int, float, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        lml_schedule(*arguments, "ve")
+
+
+@pytest.fixture(scope="module", params=["eps", "flow"])
+def model(request: pytest.FixtureRequest, pack: ModuleType) -> Any:
+    return pack.nodes.demo.LMLDemoModel.execute(request.param, "star", "blue", 1).result[0]
+
+
+@pytest.mark.parametrize(("steps", "denoise"), [(1, 1.0), (8, 1.0), (8, 0.5), (5, 0.35), (7, 0.99995), (4, 0.0)])
+def test_the_node_gives_what_ksampler_uses(pack: ModuleType, model: Any, steps: int, denoise: float) -> None:
+    from comfy_extras.nodes_custom_sampler import BasicScheduler
+
+    (sigmas,) = pack.nodes.scheduler.LMLScheduler.execute(model, steps, denoise).result
+    assert torch.equal(sigmas, pack.nodes.host.schedule(model, "lml", steps, denoise))
+    assert torch.equal(sigmas, BasicScheduler.execute(model, "lml", steps, denoise).result[0])
+    assert len(sigmas) == (steps + 1 if denoise else 0)
+
+
+def test_the_node_names_what_is_wrong(pack: ModuleType, model: Any) -> None:
+    for steps, denoise, message in ((0, 1.0, "steps is 0"), (5, math.nan, "denoise is nan"), (5, 1e-6, "at least")):
+        with pytest.raises(ValueError, match=message):
+            pack.nodes.scheduler.LMLScheduler.execute(model, steps, denoise)
+
+
+def test_the_entry_is_added_once(pack: ModuleType) -> None:
+    import comfy.samplers
+    import nodes
+
+    names = comfy.samplers.SCHEDULER_NAMES
+    assert names[0] == "simple" and names.count("lml") == 1 and comfy.samplers.KSampler.SCHEDULERS is names
+    handler = comfy.samplers.SCHEDULER_HANDLERS["lml"]
+    assert asyncio.run(nodes.load_custom_node(str(Path(pack.__file__).parent)))
+    assert names.count("lml") == 1 and comfy.samplers.SCHEDULER_HANDLERS["lml"] == handler
+
+
+FOREIGN = "comfy.samplers.SCHEDULER_HANDLERS['lml'] = comfy.samplers.SCHEDULER_HANDLERS['karras']; "
+
+
+@pytest.mark.parametrize(("value", "before"), [("0", ""), ("1", FOREIGN)])
+def test_without_the_entry_the_scheduler_node_works(value: str, before: str) -> None:
+    """Left out by choice, and where another pack has the name already: its entry stays."""
+    code = (
+        "import sys; from comfy_host.install import comfyui_path; sys.path.insert(0, str(comfyui_path())); "
+        "from comfy.cli_args import args; args.cpu = True; import comfy.samplers; " + before + "from "
+        "comfy_host.inprocess import load_pack; pack = load_pack(); "
+        "model = pack.nodes.demo.LMLDemoModel.execute('flow', 'star', 'blue', 1).result[0]; "
+        "handler = comfy.samplers.SCHEDULER_HANDLERS.get('lml'); "
+        "print(handler is None or handler == comfy.samplers.SCHEDULER_HANDLERS['karras'], "
+        "len(pack.nodes.scheduler.LMLScheduler.execute(model, 5, 1.0).result[0]))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(BENCHMARKS), "LML_REGISTER_KSAMPLER": value}
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert process.stdout.strip().splitlines()[-1:] == ["True 6"], process.stderr
+    assert ("has an entry 'lml' already" in process.stderr) == bool(before)
