@@ -50,7 +50,7 @@ class Corrected(io.ComfyNode):
     """A node with λ and κ, of which it says before the run what is out of range."""
 
     @classmethod
-    def validate_inputs(cls, damping: float | None, kappa: float | None) -> bool | str:
+    def validate_inputs(cls, damping: float | None = None, kappa: float | None = None) -> bool | str:
         try:
             check_factors(damping, kappa)
         except ValueError as error:

@@ -20,7 +20,7 @@ def choose(preset: str, model: Any = None) -> Choice:
     Raises:
         ValueError: there is none of that name, its file is broken, or it is not for such a model.
     """
-    if preset in BUILT_IN:
+    if not isinstance(preset, str) or preset in BUILT_IN:
         return built_in(preset, None if model is None else host.families.is_flow(model))
     return preset_files.load(host.running.user_folder("presets"), preset)
 
@@ -54,7 +54,11 @@ class LMLPreset(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, preset: str | None, damping: float | None, kappa: float | None, model: Any = NOT_CONNECTED
+        cls,
+        preset: str | None = None,
+        damping: float | None = None,
+        kappa: float | None = None,
+        model: Any = NOT_CONNECTED,
     ) -> bool | str:
         try:
             choice.check_factors(damping, kappa)
@@ -109,7 +113,7 @@ class LMLSavePreset(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, name: str | None) -> bool | str:
+    def validate_inputs(cls, name: str | None = None) -> bool | str:
         if name is None:  # connected: not known yet
             return True
         try:

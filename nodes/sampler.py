@@ -117,10 +117,10 @@ class LMLSampler(io.ComfyNode):
     @classmethod
     def validate_inputs(
         cls,
-        damping: float | None,
-        kappa: float | None,
-        start_percent: float | None,
-        end_percent: float | None,
+        damping: float | None = None,
+        kappa: float | None = None,
+        start_percent: float | None = None,
+        end_percent: float | None = None,
         scheme: Any = None,
     ) -> bool | str:
         try:

@@ -67,12 +67,12 @@ class LMLSweep(io.ComfyNode):
     @classmethod
     def validate_inputs(
         cls,
-        columns: str | None,
-        column_values: str | None,
-        rows: str | None,
-        row_values: str | None,
-        damping: float | None,
-        kappa: float | None,
+        columns: str | None = None,
+        column_values: str | None = None,
+        rows: str | None = None,
+        row_values: str | None = None,
+        damping: float | None = None,
+        kappa: float | None = None,
     ) -> bool | str:
         try:
             choice.check_factors(damping, kappa)

@@ -73,7 +73,11 @@ class LMLTune(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, steps: int | None, reference_steps: int | None, damping: float | None, kappa: float | None
+        cls,
+        steps: int | None = None,
+        reference_steps: int | None = None,
+        damping: float | None = None,
+        kappa: float | None = None,
     ) -> bool | str:
         try:
             choice.check_factors(damping, kappa)
