@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process unless told otherwise: more threads than free cores make a step several times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup test test-full test-workflows test-hosts host-templates lint node-definitions workflows demo demo-model bench-arithmetic bench-step-cost bench-quality bench-rank bench-sde zoo zoo-distill zoo-sheets eval-demo
+.PHONY: setup test test-full test-workflows test-hosts host-templates lint node-definitions workflows demo demo-model bench-arithmetic bench-step-cost bench-quality zoo zoo-distill zoo-sheets eval-demo
 
 setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
@@ -61,10 +61,6 @@ bench-step-cost: setup
 # Every sampler against converged solutions (under 30 minutes on two cores; ARGS="--quick": under 3).
 bench-quality: setup
 	$(BIN)/python benchmarks/bench_quality.py $(ARGS)
-
-# What the paper proposes beyond rank one: a Hessian of the last predictions, preconditioned noise (15 minutes each).
-bench-rank bench-sde: bench-%: setup
-	$(BIN)/python benchmarks/bench_beyond.py $*
 
 # Train the networks that samplers are measured on (40 minutes of a core; ARGS="NAME ..." for some of them), then their
 # students of few steps and a pair of experts (10 minutes), and draw samples of what is there.

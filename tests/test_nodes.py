@@ -261,11 +261,10 @@ def test_a_control_net_steers(pack: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"damping": 0.0}, r"damping \(λ\) is 0.0"),
-        ({"kappa": 2.0}, r"kappa \(κ\) is 2.0"),
-        ({"scheme": "dpmsolver", "order": 4}, "order is 4"),
-        ({"order": 2}, "order is 2, but the scheme auto is of order 1"),
-        ({"scheme": "rk4"}, "scheme is 'rk4'"),
+        ({"damping": -1.0}, r"damping \(λ\) is -1.0; it must be from 0 to 100"),
+        ({"damping": 101.0}, r"damping \(λ\) is 101.0"),
+        ({"damping": float("nan")}, r"damping \(λ\) is nan"),
+        ({"kappa": 2.0}, r"kappa \(κ\) is 2.0; it must be from 0 to 1"),
         ({"steps": 0}, "steps is 0; it must be 1 or more"),
         ({"cfg": float("nan")}, "cfg is nan; it must be a number"),
         ({"denoise": float("nan")}, "denoise is nan; it must be a number"),

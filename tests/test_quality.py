@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quality import measures, summary
+from quality import grid, measures, summary
 from quality.grid import Condition, Names, Task, conditions, tasks
 from quality.store import Cells, key_of
 
@@ -107,7 +107,7 @@ def test_each_scheduler_meets_each_path_and_guidance() -> None:
 
 def test_one_cell_from_end_to_end(work: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Euler comes closer with more calls; the same cell is the same again; the key tells cells apart."""
-    monkeypatch.setitem(work.SAMPLES, "digits", 24)
+    monkeypatch.setitem(grid.SAMPLES, "digits", 24)
     monkeypatch.setitem(work.CONVERGED_STEPS, True, 60)
     work.problem_of.cache_clear()
     work.yardstick.cache_clear()

@@ -18,7 +18,7 @@ NO_INDEX = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0", "PIP_CON
 INSTALL = Path("benchmarks/comfy_host/install.py")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "lml_sampler").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "lml_sampler").rglob("*.py")), ids=lambda path: path.name)
 def test_the_core_is_pure(path: Path) -> None:
     allowed = {"torch", "tqdm", "itertools", "math", "time", "typing", "dataclasses", "collections"}
     for node in ast.walk(ast.parse(path.read_text())):

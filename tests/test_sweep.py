@@ -145,7 +145,7 @@ def test_a_sweep_in_a_running_comfyui(server: Client) -> None:
 def test_bad_lists_are_said_before_anything_runs(server: Client) -> None:
     for bad, message in (
         ({"columns": "sampler", "column_values": "lml, euler2"}, "'euler2' is not one of ComfyUI's samplers"),
-        ({"rows": "height"}, "rows is 'height'; choose one of none, λ"),
+        ({"rows": "height"}, "rows is 'height'; choose one of none, "),
         ({"row_values": "0"}, "gives 0, which is not within 1 to 10000"),
     ):
         with pytest.raises(PromptError, match=message) as caught:

@@ -83,7 +83,7 @@ def run(pack: ModuleType, model: Model, latent: dict[str, Any], cfg: float = 3.0
     linked = {"model": patcher, "positive": positive, "negative": negative, "latent_image": latent}
     widgets = [entry for entry in node.define_schema().inputs if entry.id not in linked and not entry.optional]
     values = {entry.id: entry.default for entry in widgets}
-    chosen = values | {"seed": 1, "steps": STEPS, "cfg": cfg, "preset": "custom"} | options
+    chosen = values | {"seed": 1, "steps": STEPS, "cfg": cfg} | options
     return node.execute(**linked, **chosen).result[0]["samples"]
 
 
@@ -110,7 +110,7 @@ def check(pack: ModuleType, model: Model, latent: dict[str, Any]) -> None:
     for k in range(len(result)):
         alone = run(pack, model, {"samples": latent["samples"][k : k + 1], "batch_index": [k]})
         torch.testing.assert_close(alone, result[k : k + 1], atol=1e-4, rtol=1e-3)
-    multistep = run(pack, model, latent, scheme="dpmsolver++", order=2)
+    multistep = run(pack, model, latent, settings=LMLSettings(scheme="dpmsolver++", order=2))
     assert multistep.isfinite().all()
 
 

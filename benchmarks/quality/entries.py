@@ -1,4 +1,4 @@
-"""The samplers that are compared: every sampler of ComfyUI at its defaults, and LML in its settings.
+"""The samplers that are compared: those of ComfyUI at their defaults, three that it lacks, and LML in its settings.
 
 To be imported after `load_pack`. Left out of ComfyUI's list: the `_gpu` twins, which differ in where they draw noise,
 `ddim`, which is `euler`, and the `lml` that the pack adds.
@@ -16,24 +16,13 @@ from comfy_host.inprocess import load_pack
 from lml_sampler import LMLSettings
 from lml_sampler.presets import paper
 
+from .published import PUBLISHED
+
 LEFT_OUT = ("ddim", "lml")
 SA_SOLVER = "sa_solver, eta 0"
-MULTISTEP = (
-    "lms",
-    "dpmpp_2m",
-    "deis",
-    "ipndm",
-    "ipndm_v",
-    "res_multistep",
-    "gradient_estimation",
-    "uni_pc",
-    "uni_pc_bh2",
-)
-GAINS = (0.1, 0.2, 0.4, 0.8)
-NETWORK_GAINS = (0.2, 0.4)
-NETWORK_WRAPPED = ("dpmpp_2m", "deis", "uni_pc", SA_SOLVER)
+GAINS = (0.2, 0.4)
+WRAPPED = ("dpmpp_2m", "deis", "uni_pc", SA_SOLVER)
 WRAPPED_GAIN = 0.2
-SCHEMES = (("ddim", 1), ("dpmsolver", 3), ("dpmsolver++", 2))
 AUTO = "LML auto"
 PAPER = "LML paper"
 
@@ -54,7 +43,7 @@ class Entry:
     @property
     def scheduled_as(self) -> str:
         """The sampler whose sigmas KSampler would use: some leave out the last but one."""
-        return "euler" if self.inner in (None, SA_SOLVER) else str(self.inner)
+        return "euler" if self.inner in (None, SA_SOLVER, *PUBLISHED) else str(self.inner)
 
     def build(self, model_patcher: Any, flow: bool, steps: int) -> Any:
         """The SAMPLER."""
@@ -67,6 +56,8 @@ class Entry:
 
 
 def _peer(name: str, model_patcher: Any) -> Any:
+    if name in PUBLISHED:
+        return comfy.samplers.KSAMPLER(PUBLISHED[name])
     if name != SA_SOLVER:
         return comfy.samplers.sampler_object(name)
     defaults = {"sde_start_percent": 0.2, "sde_end_percent": 0.8, "s_noise": 1.0}
@@ -74,9 +65,9 @@ def _peer(name: str, model_patcher: Any) -> Any:
     return SamplerSASolver.execute(model_patcher, eta=0.0, **defaults, **orders).args[0]
 
 
-def fixed_gain(gain: float, scheme: Any = "ddim", order: int = 1) -> LMLSettings:
-    """The correction with one gain kappa / (lambda + 1)."""
-    return LMLSettings(scheme=scheme, order=order, damping_mode="relative", damping=0.0, kappa=gain)
+def fixed_gain(gain: float) -> LMLSettings:
+    """The correction of ddim with one gain kappa / (lambda + 1)."""
+    return LMLSettings(scheme="ddim", damping_mode="relative", damping=0.0, kappa=gain)
 
 
 def _constant(settings: LMLSettings) -> Settings:
@@ -87,17 +78,15 @@ def _constant(settings: LMLSettings) -> Settings:
 def entries() -> dict[str, Entry]:
     """All samplers by name, ComfyUI's first."""
     peers = [name for name in comfy.samplers.SAMPLER_NAMES if name not in LEFT_OUT and not name.endswith("_gpu")]
-    found = [Entry(name, "peer", name) for name in (*peers, SA_SOLVER)]
+    found = [Entry(name, "peer", name) for name in (*peers, SA_SOLVER, *PUBLISHED)]
     found.append(Entry(AUTO, "lml", settings=_constant(LMLSettings())))
     found.append(Entry(PAPER, "lml", settings=lambda flow, steps: paper(flow)))
-    for scheme, order in SCHEMES:
-        for gain in GAINS:
-            label = scheme if order == 1 else f"{scheme} {order}"
-            found.append(Entry(f"LML {label}, g {gain}", "lml", settings=_constant(fixed_gain(gain, scheme, order))))
+    for gain in GAINS:
+        found.append(Entry(f"LML ddim, g {gain}", "lml", settings=_constant(fixed_gain(gain))))
     return {entry.name: entry for entry in (*found, *_wrapped())}
 
 
 def _wrapped() -> list[Entry]:
     """LML around ComfyUI's multistep samplers."""
     settings = _constant(LMLSettings(damping_mode="relative", damping=0.0, kappa=WRAPPED_GAIN))
-    return [Entry(f"LML({name})", "wrapped", name, settings) for name in (*MULTISTEP, SA_SOLVER)]
+    return [Entry(f"LML({name})", "wrapped", name, settings) for name in WRAPPED]

@@ -3,18 +3,16 @@
 To be imported after `load_pack`.
 """
 
-from collections.abc import Callable
 from functools import cache
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-import comfy.model_sampling
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits, load_sample_images
 from torch import Tensor
 
+from .bare import BareProblem, model_sampling
 from .grid import Path
 
 WIDTH = 0.05
@@ -63,24 +61,8 @@ def patches() -> Data:
     return Data(torch.tensor(points), torch.tensor(labels, dtype=torch.int64), (3, PATCH, PATCH))
 
 
-def model_sampling(path: Path, shift: float | None) -> Any:
-    """ComfyUI's noise levels: those of SD for `ve`, those of SD3 and FLUX for `flow`."""
-    if path == "ve":
-        bases = (comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.EPS)
-        return type("ModelSampling", bases, {})()
-    bases = (comfy.model_sampling.ModelSamplingDiscreteFlow, comfy.model_sampling.CONST)
-    sampling = type("ModelSampling", bases, {})()
-    sampling.set_parameters(shift=1.0 if shift is None else shift, multiplier=1000)
-    return sampling
-
-
-class ExactProblem:
-    """An exact denoiser in the place of ComfyUI's guider: `KSAMPLER.sample` takes it as it is.
-
-    Attributes:
-        calls: model calls of the last run.
-        model_patcher: what stands for the MODEL.
-    """
+class ExactProblem(BareProblem):
+    """A Gaussian mixture: the denoiser is exact."""
 
     def __init__(
         self, data: Data, path: Path, shift: float | None, cfg: float, samples: int, seed: int, dtype: torch.dtype
@@ -89,43 +71,23 @@ class ExactProblem:
         # Sorted, so that the samples of one class are one slice.
         chosen = torch.randint(len(data.labels), [samples], generator=generator)
         labels = data.labels[chosen].sort().values
-        self.noise = torch.randn(samples, *data.shape, generator=generator, dtype=torch.float64).to(dtype)
-        self.data, self.path, self.cfg, self.seed, self.calls = data, path, cfg, seed, 0
+        noise = torch.randn(samples, *data.shape, generator=generator, dtype=torch.float64).to(dtype)
+        super().__init__(model_sampling(path, shift), noise, cfg, seed)
+        self.data, self.path = data, path
         self.points = data.points.to(dtype)
         self.classes = [
             (labels == label, data.points[data.labels == label].to(dtype)) for label in labels.unique().tolist()
         ]
-        sampling = model_sampling(path, shift)
-        self.model_patcher = SimpleNamespace(get_model_object=lambda name: sampling, model=self)
-        self.inner_model = SimpleNamespace(model_sampling=sampling)
 
-    def __call__(self, x: Tensor, sigma: Tensor, model_options: dict[str, Any], seed: int | None) -> Tensor:
-        """The guided denoised state, `[B, C, H, W]`; CFG++ samplers leave their hook in `model_options`."""
-        self.calls += 1
-        hooks: list[Callable[[dict[str, Any]], Tensor]] = model_options.get("sampler_post_cfg_function", [])
-        rows, level = x.flatten(1), float(sigma[0])
-        conditional = torch.empty_like(rows)
+    def conditional(self, x: Tensor, sigma: float) -> Tensor:
+        rows = x.flatten(1)
+        answer = torch.empty_like(rows)
         for mine, points in self.classes:
-            conditional[mine] = self._denoise(rows[mine], points, level)
-        unconditional = conditional
-        if self.cfg != 1 or hooks:
-            unconditional = self._denoise(rows, self.points, level)
-        result = torch.lerp(unconditional, conditional, self.cfg).view_as(x)
-        for hook in hooks:
-            result = hook(
-                {
-                    "denoised": result,
-                    "cond_denoised": conditional.view_as(x),
-                    "uncond_denoised": unconditional.view_as(x),
-                    "uncond": None if self.cfg == 1 else True,
-                    "cond_scale": self.cfg,
-                    "sigma": sigma,
-                    "input": x,
-                    "model": self,
-                    "model_options": model_options,
-                }
-            )
-        return result
+            answer[mine] = self._denoise(rows[mine], points, sigma)
+        return answer.view_as(x)
+
+    def unconditional(self, x: Tensor, sigma: float) -> Tensor:
+        return self._denoise(x.flatten(1), self.points, sigma).view_as(x)
 
     def _denoise(self, x: Tensor, points: Tensor, sigma: float) -> Tensor:
         """E[x0 | x] for a mixture around `points`; x `[B, D]`."""
@@ -134,13 +96,3 @@ class ExactProblem:
         logits = torch.addmm(points.square().sum(1) * (-alpha / 2), x, points.T).mul_(alpha / variance)
         nearest = torch.softmax(logits, 1) @ points
         return torch.add(nearest, x - alpha * nearest, alpha=alpha * WIDTH**2 / variance)
-
-    def run(self, sampler: Any, sigmas: Tensor) -> Tensor:
-        """Sample from the problem's noise; `[B, D]`."""
-        self.calls = 0
-        extra_args = {"seed": self.seed, "model_options": {}}
-        with torch.inference_mode():
-            latent = torch.zeros_like(self.noise)
-            noise = self.noise.clone()
-            sigmas = sigmas.to(noise.dtype)
-            return sampler.sample(self, sigmas, extra_args, None, noise, latent, None, True).flatten(1)

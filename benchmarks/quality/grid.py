@@ -5,30 +5,39 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Problem = Literal["digits", "patches", "network"]
+Problem = Literal["digits", "patches", "network", "shapes_flow", "flower_v", "curves_eps", "digits_x0"]
+"""The last four are the half of the zoo that no rule was chosen on."""
 Path = Literal["ve", "flow"]
 
 SEED = 0
 """Of the start noise, of the labels and of the samplers that add noise, the same in every cell."""
 
 CFGS = (1.0, 4.0, 7.0)
+ZOO_CFGS = (1.0, 3.0, 6.0)
 SCHEDULERS = ("normal", "karras", "simple", "beta", "sgm_uniform")
-CALLS = (5, 6, 8, 10, 12, 15, 20, 30)
+CALLS = (5, 6, 8, 10, 12, 15, 20, 30, 50)
 NETWORK_CALLS = (5, 8, 12, 20)
 QUICK_CALLS = (5, 8, 12)
 QUICK_NETWORK_CALLS = (5, 8)
-SAMPLES: dict[Problem, int] = {"digits": 200, "patches": 200, "network": 10}
-COST: dict[Problem, float] = {"digits": 1.0, "patches": 1.3, "network": 20.0}
+SAMPLES: dict[Problem, int] = {"digits": 256, "patches": 256, "network": 10}
+ZOO_SAMPLES = 16
+COST: dict[Problem, float] = {"digits": 1.0, "patches": 1.3}
+NETWORK_COST = 20.0
 """Of a model call, measured; for the progress bar."""
 
 EXACT_PATHS: tuple[tuple[Path, float | None], ...] = (("ve", None), ("flow", 1.15), ("flow", 3.0))
 NETWORK_PATHS: tuple[tuple[Path, float | None], ...] = (("ve", None), ("flow", None))
-PROBLEMS: tuple[tuple[Problem, tuple[tuple[Path, float | None], ...], int], ...] = (
-    ("digits", EXACT_PATHS, 2),
-    ("patches", EXACT_PATHS, 1),
-    ("network", NETWORK_PATHS, 1),
+PROBLEMS: tuple[tuple[Problem, tuple[tuple[Path, float | None], ...], tuple[float, ...], int], ...] = (
+    ("digits", EXACT_PATHS, CFGS, 2),
+    ("patches", EXACT_PATHS, CFGS, 1),
+    ("network", NETWORK_PATHS, CFGS, 1),
+    ("shapes_flow", (("flow", 5.0), ("flow", 8.0)), ZOO_CFGS, 1),
+    ("digits_x0", (("ve", None),), ZOO_CFGS, 2),
+    ("curves_eps", (("ve", None),), (1.0,), 3),
+    ("flower_v", (("ve", None),), (1.0,), 3),
 )
-"""Each problem with its paths, and how many schedulers each path meets at each CFG."""
+"""Each problem with its paths, its CFG and how many schedulers each path meets at each of them."""
+ZOO = ("shapes_flow", "digits_x0", "curves_eps", "flower_v")
 
 
 class Condition(NamedTuple):
@@ -43,8 +52,19 @@ class Condition(NamedTuple):
     scheduler: str
 
     @property
+    def family(self) -> Literal["exact", "demo", "zoo"]:
+        """What the problem is: known exactly, one of the pack's demo networks, or a network of the zoo."""
+        if self.problem in ("digits", "patches"):
+            return "exact"
+        return "demo" if self.problem == "network" else "zoo"
+
+    @property
     def exact(self) -> bool:
-        return self.problem != "network"
+        return self.family == "exact"
+
+    @property
+    def samples(self) -> int:
+        return SAMPLES.get(self.problem, ZOO_SAMPLES)
 
     @property
     def guided(self) -> bool:
@@ -70,7 +90,7 @@ class Task(NamedTuple):
 
     @property
     def cost(self) -> float:
-        return sum(self.calls) * COST[self.condition.problem]
+        return sum(self.calls) * COST.get(self.condition.problem, NETWORK_COST)
 
 
 @dataclass(frozen=True)
@@ -80,23 +100,20 @@ class Names:
     peers: tuple[str, ...]
     lml: tuple[str, ...]
     stochastic: frozenset[str]
-    network_lml: frozenset[str]
-    """The LML entries that also run on the networks, where a call is dear."""
     quick_lml: frozenset[str]
 
     def chosen(self, condition: Condition, quick: bool) -> list[str]:
         """The samplers that run under a condition."""
         peers = [name for name in self.peers if condition.exact or name not in self.stochastic]
-        lml = [name for name in self.lml if condition.exact or name in self.network_lml]
-        return peers + [name for name in lml if not quick or name in self.quick_lml]
+        return peers + [name for name in self.lml if not quick or name in self.quick_lml]
 
 
 def conditions() -> list[Condition]:
     """Every problem, path and CFG; the schedulers take turns, so that each meets each of them."""
     turn = itertools.cycle(SCHEDULERS)
     result = []
-    for problem, paths, share in PROBLEMS:
-        for (path, shift), cfg in itertools.product(paths, CFGS):
+    for problem, paths, cfgs, share in PROBLEMS:
+        for (path, shift), cfg in itertools.product(paths, cfgs):
             result += [Condition(problem, path, shift, cfg, next(turn)) for _ in range(share)]
     return result
 
@@ -105,7 +122,7 @@ def quick_conditions() -> list[Condition]:
     """One condition of each problem and path, guided two times of three."""
     everything = conditions()
     wanted = [("digits", "ve", 4), ("digits", "flow", 7), ("patches", "ve", 7), ("patches", "flow", 1)]
-    wanted += [("network", "ve", 4), ("network", "flow", 1)]
+    wanted += [("network", "ve", 4), ("network", "flow", 1), ("shapes_flow", "flow", 3), ("digits_x0", "ve", 6)]
     return [next(c for c in everything if (c.problem, c.path, c.cfg) == choice) for choice in wanted]
 
 

@@ -45,6 +45,11 @@ def rms(squares: Array) -> float:
     return float(np.sqrt(squares.mean()))
 
 
+def median(squares: Array) -> float:
+    """Distance of the median sample; `squares` as for `rms`."""
+    return float(np.sqrt(np.median(squares)))
+
+
 def rms_interval(squares: Array, seed: int) -> tuple[float, float]:
     """95 % percentile interval of `rms` under resampling of whole samples (the same draws for all samplers)."""
     low, high = np.quantile(

@@ -16,9 +16,9 @@ Cells = dict[tuple[Condition, int], Block]
 
 PANELS = {
     "exact, no guidance": lambda condition: condition.exact and not condition.guided,
-    "exact, CFG 4 and 7": lambda condition: condition.exact and condition.guided,
+    "exact, guided": lambda condition: condition.exact and condition.guided,
     "networks, no guidance": lambda condition: not condition.exact and not condition.guided,
-    "networks, CFG 4 and 7": lambda condition: not condition.exact and condition.guided,
+    "networks, guided": lambda condition: not condition.exact and condition.guided,
 }
 LINES = (AUTO, "euler", "dpmpp_2m", "uni_pc", "sa_solver, eta 0", "deis")
 LIMIT = 4.0

@@ -10,9 +10,12 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from .entries import AUTO, NETWORK_GAINS, NETWORK_WRAPPED, PAPER, Entry, entries
+from .entries import AUTO, GAINS, PAPER, Entry, entries
 from .exact import Data, ExactProblem
 from .grid import SEED, Names
+
+CALLS_FEWER = {"PFDiff 1": 2}
+"""Samplers that call the model less than once a step: steps a call, at the most."""
 
 
 def sigmas(model_patcher: Any, entry: Entry, scheduler: str, steps: int) -> Tensor:
@@ -26,12 +29,11 @@ def names() -> Names:
     """What the choice of cells needs to know of the samplers."""
     everything = entries()
     peers = tuple(name for name, entry in everything.items() if entry.kind == "peer")
-    quick = frozenset({AUTO, PAPER, *(f"LML ddim, g {gain}" for gain in NETWORK_GAINS)})
+    quick = frozenset({AUTO, PAPER, *(f"LML ddim, g {gain}" for gain in GAINS)})
     return Names(
         peers=peers,
         lml=tuple(name for name in everything if name not in peers),
         stochastic=frozenset(name for name in peers if adds_noise(name)),
-        network_lml=quick | {f"LML({name})" for name in NETWORK_WRAPPED},
         quick_lml=quick,
     )
 
@@ -50,7 +52,8 @@ def steps_within(name: str, calls: int) -> int | None:
 
     Zero calls do not count: `dpm_adaptive` makes none where the schedule has one step.
     """
-    return next((steps for steps in range(calls, 0, -1) if 0 < calls_of(name, steps) <= calls), None)
+    most = CALLS_FEWER.get(name, 1) * calls
+    return next((steps for steps in range(most, 0, -1) if 0 < calls_of(name, steps) <= calls), None)
 
 
 def adds_noise(name: str) -> bool:

@@ -15,11 +15,12 @@ from comfy_host.install import ROOT
 from comfyui_version import __version__ as comfyui_version
 from numpy.typing import NDArray
 from torch import Tensor
+from zoo.problems import weights_file
 
-from . import exact, network
+from . import exact, network, zoo_problem
 from .entries import Entry, entries
-from .grid import SAMPLES, SEED, Condition, Task
-from .measures import Frechet, rms, rms_interval
+from .grid import SEED, ZOO, Condition, Task
+from .measures import Frechet, median, rms, rms_interval
 from .probing import sigmas, steps_within
 from .store import Record, hash_of, kept_array, key_of
 
@@ -35,17 +36,19 @@ class Yardstick(NamedTuple):
 
     converged: NDArray[np.float64]
     """`[B, D]`."""
-    features: Callable[[Tensor], NDArray[np.float64]]
-    """What Fréchet distances are taken of: the pixels, or a classifier's features."""
-    to_converged: Frechet
-    to_data: Frechet
+    features: Callable[[Tensor], NDArray[np.float64]] | None = None
+    """What Fréchet distances are taken of: the pixels, or a classifier's features; None: too few samples for one."""
+    to_converged: Frechet | None = None
+    to_data: Frechet | None = None
 
 
 def build_problem(condition: Condition, dtype: torch.dtype = torch.float32) -> Any:
     """The problem of a condition; networks are always float32."""
     _, path, shift, cfg, _ = condition
-    samples = SAMPLES[condition.problem]
-    if not condition.exact:
+    samples = condition.samples
+    if condition.family == "zoo":
+        return zoo_problem.ZooProblem(condition.problem, shift, cfg, samples, SEED)
+    if condition.family == "demo":
         return network.NetworkProblem(path, cfg, samples, SEED)
     data = exact.digits() if condition.problem == "digits" else exact.patches()
     return exact.ExactProblem(data, path, shift, cfg, samples, SEED, dtype)
@@ -57,21 +60,23 @@ problem_of = lru_cache(maxsize=2)(build_problem)
 @cache
 def versions() -> Record:
     """What besides the samplers decides the figures."""
-    measured = [HERE / f"{name}.py" for name in ("exact", "network", "measures", "probing", "work")]
+    names = ("bare", "exact", "network", "zoo_problem", "published", "measures", "probing", "work")
+    measured = [HERE / f"{name}.py" for name in names]
     measured += [HERE.parent / "shapes.py", *(ROOT / "nodes" / "demo_weights").glob("*.safetensors")]
+    measured += [weights_file(name) for name in ZOO if weights_file(name).exists()]
     return {"comfyui": comfyui_version, "torch": torch.__version__, "benchmark": hash_of(measured)}
 
 
 @cache
 def lml_version() -> str:
     """Of all that an LML entry runs through."""
-    return hash_of([*(ROOT / "lml_sampler").glob("*.py"), *(ROOT / "nodes" / "host").glob("*.py")])
+    return hash_of([*(ROOT / "lml_sampler").rglob("*.py"), *(ROOT / "nodes" / "host").glob("*.py")])
 
 
 def identity(condition: Condition, entry: Entry, calls: int) -> Record:
     """All that defines a cell."""
     result: Record = {"condition": condition._asdict(), "calls": calls, "entry": entry.name, "seed": SEED}
-    result |= {"samples": SAMPLES[condition.problem], **versions()}
+    result |= {"samples": condition.samples, **versions()}
     if entry.settings is not None:
         result |= {"settings": repr(entry.settings(condition.path == "flow", calls)), "lml": lml_version()}
     return result
@@ -84,10 +89,12 @@ def cell_key(condition: Condition, name: str, calls: int) -> str:
 
 def converged(solution: Condition) -> NDArray[np.float64]:
     """The converged solution, `[B, D]`, computed once and kept."""
-    about = {"solution": solution._asdict(), "seed": SEED, "samples": SAMPLES[solution.problem], **versions()}
+    about = {"solution": solution._asdict(), "seed": SEED, "samples": solution.samples, **versions()}
 
     def make() -> NDArray[np.float64]:
         problem = build_problem(solution, torch.float64)
+        if solution.family == "zoo":
+            return problem.converged().numpy()
         entry, steps = entries()[CONVERGED], CONVERGED_STEPS[solution.exact]
         sampler = entry.build(problem.model_patcher, solution.path == "flow", steps)
         return problem.run(sampler, sigmas(problem.model_patcher, entry, "normal", steps)).double().numpy()
@@ -101,6 +108,8 @@ def yardstick(solution: Condition) -> Yardstick:
     target = converged(solution)
     if solution.exact:
         features, data = _pixels, build_problem(solution).data.points
+    elif solution.family == "zoo":
+        return Yardstick(target)
     else:
         features, data = network.features(SEED), build_problem(solution).data()
     return Yardstick(target, features, Frechet(features(torch.from_numpy(target))), Frechet(features(data)))
@@ -118,7 +127,7 @@ def run_task(task: Task) -> list[Record]:
 def make_cell(condition: Condition, entry: Entry, calls: int) -> Record:
     """One cell. `note` says why it has no figures: too many calls for the budget, or a result that is not finite."""
     about = identity(condition, entry, calls)
-    empty = dict.fromkeys(("rms", "rms_low", "rms_high", "frechet_converged", "frechet_data"))
+    empty = dict.fromkeys(("rms", "rms_low", "rms_high", "median", "frechet_converged", "frechet_data"))
     record: Record = {"key": key_of(about), **about, "kind": entry.kind, "note": None, **empty}
     record["steps"] = steps = steps_within(entry.name, calls)
     if steps is None:
@@ -140,6 +149,8 @@ def measure(samples: Tensor, condition: Condition) -> Record:
     yard = yardstick(condition.solution)
     squares = ((samples.double().numpy() - yard.converged) ** 2).mean(1)
     low, high = rms_interval(squares, SEED)
+    figures: Record = {"rms": rms(squares), "rms_low": low, "rms_high": high, "median": median(squares)}
+    if yard.features is None or yard.to_converged is None or yard.to_data is None:
+        return figures
     features = yard.features(samples)
-    figures = {"rms": rms(squares), "rms_low": low, "rms_high": high}
     return figures | {"frechet_converged": yard.to_converged(features), "frechet_data": yard.to_data(features)}
