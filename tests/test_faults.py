@@ -11,7 +11,9 @@ from torch import Tensor
 
 STEPS = 4
 SAMPLERS = ("LMLKSampler", "LMLKSamplerAdvanced", "LMLSampler")
-OF_THEIR_OWN = {"LMLCompare", "LMLPreset", "LMLReport", "LMLKappaCurve", "LMLSweep", "LMLTune", "LMLWrapSampler"}
+OF_THEIR_OWN = {
+    *("LMLCompare", "LMLPreset", "LMLReport", "LMLKappaCurve", "LMLScheduler", "LMLSweep", "LMLTune", "LMLWrapSampler")
+}
 """Nodes that sample nothing or by another sampler, or whose runs fail one by one: see their own tests."""
 
 
