@@ -61,6 +61,9 @@ def test_the_bootstrap_interval_covers_the_truth_as_often_as_it_says() -> None:
         ("euler", 8, 8, 8),
         ("uni_pc", 8, 8, 8),
         ("heun", 8, 4, 7),
+        ("GHVB 1.8", 8, 8, 8),
+        ("PFDiff 1", 8, 14, 8),
+        ("FireFlow", 8, 7, 8),
         ("dpmpp_2s_ancestral", 5, 3, 5),
         ("seeds_3", 8, 3, 7),
         ("LML auto", 8, 8, 8),
@@ -84,7 +87,8 @@ def test_every_sampler_is_there(work: ModuleType) -> None:
 
     names = probing.names()
     twins = {name for name in comfy.samplers.SAMPLER_NAMES if name.endswith("_gpu")}
-    assert set(names.peers) == {*comfy.samplers.SAMPLER_NAMES, "sa_solver, eta 0"} - twins - {"ddim", "lml"}
+    added = {"sa_solver, eta 0", "GHVB 1.8", "PFDiff 1", "FireFlow"}
+    assert set(names.peers) == {*comfy.samplers.SAMPLER_NAMES, *added} - twins - {"ddim", "lml"}
     assert {"euler_ancestral", "dpmpp_2m_sde", "sa_solver"} <= names.stochastic
     assert not {"euler", "uni_pc", "deis", "sa_solver, eta 0"} & names.stochastic
 
@@ -136,7 +140,9 @@ def test_an_ended_run_goes_on_after_its_last_whole_cell(tmp_path: Path) -> None:
 
 
 def test_what_is_too_dear_for_the_networks_is_left_out() -> None:
-    names = Names(("euler", "sde"), ("auto", "fixed"), frozenset({"sde"}), frozenset({"auto"}), frozenset({"auto"}))
-    network = Condition("network", "ve", None, 4.0, "normal")
-    assert names.chosen(network, quick=False) == ["euler", "auto"]
+    names = Names(("euler", "sde"), ("auto", "fixed"), frozenset({"sde"}), frozenset({"auto"}))
+    for problem in ("network", "shapes_flow"):
+        network = Condition(problem, "ve", None, 4.0, "normal")
+        assert names.chosen(network, quick=False) == ["euler", "auto", "fixed"]
+        assert names.chosen(network, quick=True) == ["euler", "auto"]
     assert names.chosen(CONDITION, quick=False) == ["euler", "sde", "auto", "fixed"]

@@ -138,8 +138,8 @@ def test_the_list_entry_works_in_ksampler(server: Client, workflow: dict[str, An
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({"damping": -1.0}, "Value -1.0 smaller than min of 0.0"),
-        ({"kappa": 1.5}, "Value 1.5 bigger than max of 1.0"),
+        ({"damping": -1.0}, "is -1.0; it must be from 0 to 100"),
+        ({"kappa": 1.5}, "is 1.5; it must be from 0 to 1"),
         ({"steps": 0}, "Value 0 smaller than min of 1"),
     ],
 )
