@@ -13,7 +13,7 @@ On what
     patches   8 x 8 x 3 patches of the photographs that scikit-learn ships, classes by k-means; the same with one
               scheduler each.
     network   the pack's two trained demo models in ComfyUI, 10 pictures, CFG 1, 4, 7, one scheduler each, 5 to 20
-              calls; without the samplers that add noise and with few fixed settings of LML, as a call is dear.
+              calls; without the samplers that add noise, as a call is dear.
     zoo       the reported half of the zoo (`make zoo`): flow with shift 5 and 8, eps, v and x0, CFG 1, 3, 6 where the
               network has classes, 16 samples, 5 to 20 calls; without the samplers that add noise. Left out, and said,
               while the networks are not trained.
@@ -28,7 +28,7 @@ Figures of a cell
 
 `--quick` runs a part of the same cells. What is finished is kept in `.quality/` and not run again until the samplers,
 the benchmark, ComfyUI or torch change; end a run with Ctrl-C and go on later. The full run also writes the pictures
-and the summary of the help page of LML Sampler.
+and the summary of docs/measurements.md.
 """
 
 import argparse
@@ -150,7 +150,7 @@ def report(records: list[Record]) -> str:
     return "\n\n".join(
         [
             f"{len(records)} cells, {conditions} conditions. Ratios below 1: {summary.AUTO} is closer. The best "
-            "peer is the best of all of ComfyUI's samplers in that very cell, chosen afterwards.",
+            "peer is the best of ComfyUI's samplers and of three that it lacks in that very cell, chosen afterwards.",
             summary.group_table(blocks),
             summary.single_table(blocks),
             "The cells where it is furthest behind the best peer (RMS):",

@@ -5,11 +5,14 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quality import grid, measures, summary
 from quality.grid import Condition, Names, Task, conditions, tasks
 from quality.store import Cells, key_of
+from safetensors.torch import save_file
+from zoo.problems import fresh, weights_file
 
 # ComfyUI's deis and dpm_fast and torchsde warn.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
@@ -74,6 +77,31 @@ def test_calls_are_counted(work: ModuleType, name: str, budget: int, steps: int,
 
     assert probing.steps_within(name, budget) == steps
     assert probing.calls_of(name, steps) == calls
+
+
+@pytest.mark.parametrize(("name", "shift"), [("shapes_flow", 5.0), ("digits_x0", None)])
+def test_a_network_of_the_zoo_comes_closer_with_more_calls(
+    work: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, shift: float | None
+) -> None:
+    """Of one with random weights, which is a smooth denoiser all the same; guided calls count once."""
+    from quality import entries, probing
+    from quality.zoo_problem import ZooProblem
+
+    monkeypatch.setenv("LML_ZOO", str(tmp_path))
+    torch.manual_seed(0)
+    weights = {key: value + 0.02 * torch.randn_like(value) for key, value in fresh(name).module.state_dict().items()}
+    save_file(weights, weights_file(name))
+    problem = ZooProblem(name, shift, cfg=3.0, samples=2, seed=0)
+    euler = entries.entries()["euler"]
+
+    def off(calls: int) -> float:
+        sampler = euler.build(problem.model_patcher, shift is not None, calls)
+        samples = problem.run(sampler, probing.sigmas(problem.model_patcher, euler, "simple", calls))
+        assert problem.calls == calls
+        return (samples - exact).square().mean().sqrt().item()
+
+    exact = problem.converged()
+    assert off(40) < 0.5 * off(8)
 
 
 def test_a_sampler_that_chooses_its_calls_gets_no_figures_below_them(work: ModuleType) -> None:

@@ -3,6 +3,7 @@
 To be imported after `load_pack`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -30,7 +31,7 @@ def model_sampling(path: Path, shift: float | None, sigma_range: tuple[float, fl
     return sampling
 
 
-class BareProblem:
+class BareProblem(ABC):
     """What `KSAMPLER.sample` and the samplers of k-diffusion call; a subclass denoises.
 
     Attributes:
@@ -44,13 +45,13 @@ class BareProblem:
         self.model_patcher = SimpleNamespace(get_model_object=lambda name: sampling, model=self)
         self.inner_model = SimpleNamespace(model_sampling=sampling)
 
+    @abstractmethod
     def conditional(self, x: Tensor, sigma: float) -> Tensor:
         """E[x0 | x, class], like x."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unconditional(self, x: Tensor, sigma: float) -> Tensor:
         """E[x0 | x], like x."""
-        raise NotImplementedError
 
     def __call__(self, x: Tensor, sigma: Tensor, model_options: dict[str, Any], seed: int | None) -> Tensor:
         """The guided denoised state; CFG++ samplers leave their hook in `model_options`."""

@@ -87,6 +87,6 @@ def entries() -> dict[str, Entry]:
 
 
 def _wrapped() -> list[Entry]:
-    """LML around ComfyUI's multistep samplers."""
+    """LML around four of ComfyUI's multistep samplers."""
     settings = _constant(LMLSettings(damping_mode="relative", damping=0.0, kappa=WRAPPED_GAIN))
     return [Entry(f"LML({name})", "wrapped", name, settings) for name in WRAPPED]

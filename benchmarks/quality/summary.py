@@ -70,7 +70,7 @@ def value(record: Record | None, measure: str) -> float:
 
 
 def best_peer(block: Block, measure: str) -> Record:
-    """The best of ComfyUI's samplers in a block, chosen after the fact."""
+    """The best sampler that is not of this pack in a block, chosen after the fact."""
     return min((record for record in block.values() if record["kind"] == "peer"), key=lambda r: value(r, measure))
 
 
