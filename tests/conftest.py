@@ -1,5 +1,6 @@
 """Shared set-up: the pack inside ComfyUI in this process, and a ComfyUI server that is started once."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,14 @@ def audit(folder: Path, pack: Path) -> dict[str, str]:
 def pack() -> ModuleType:
     """The pack as ComfyUI loads it, in this process."""
     return load_pack()
+
+
+@pytest.fixture(scope="module")
+def settled(pack: ModuleType) -> Iterator[None]:
+    """ComfyUI collects garbage before most runs, and would look through all that was imported each time: not here."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """In the graphs that people build: every shift and size, schedule, packed latent and precision that euler samples."""
 
-import gc
 import math
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -18,12 +16,10 @@ ONE = torch.tensor(1.0)
 
 
 @pytest.fixture(scope="module")
-def toys(pack: ModuleType) -> Iterator[ModuleType]:
+def toys(settled: None) -> ModuleType:
     from comfy_host import toy
 
-    gc.freeze()  # ComfyUI collects garbage before most runs, which would each time look through all that was imported
-    yield toy
-    gc.unfreeze()
+    return toy
 
 
 @pytest.fixture(scope="module")

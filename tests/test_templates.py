@@ -1,7 +1,5 @@
 """ComfyUI's own workflow templates: whatever they sample, and however, lml samples in its place."""
 
-import gc
-from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -12,12 +10,10 @@ FILES, FOUND = templates.collect(templates.folder())
 
 
 @pytest.fixture(scope="module")
-def combinations(pack: ModuleType) -> Iterator[ModuleType]:
+def combinations(settled: None) -> ModuleType:
     from comfy_host import combinations
 
-    gc.freeze()  # ComfyUI collects garbage before most runs, which would each time look through all that was imported
-    yield combinations
-    gc.unfreeze()
+    return combinations
 
 
 @pytest.mark.parametrize("combination", FOUND, ids=[files[0].removesuffix(".json") for files in FOUND.values()])
