@@ -1,7 +1,7 @@
 """Train the demo model that the pack ships: `make demo-model`, or one variant with `train_demo_model.py eps`.
 
 One thread, seeded, under two hours with both variants at once on two cores. Writes
-`nodes/demo_weights/shapes_VARIANT.safetensors` (averaged weights in 8 bits) at the end and after every 1,000 steps.
+`nodes/demo/weights/shapes_VARIANT.safetensors` (averaged weights in 8 bits) at the end and after every 1,000 steps.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def drop_labels(tokens: Tensor, generator: torch.Generator) -> Tensor:
 
 def main() -> None:
     pack = load_pack()
-    demo, host = pack.nodes.demo_model, pack.nodes.host
+    demo, host = pack.nodes.demo.model, pack.nodes.host
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("variant", choices=demo.VARIANTS)
     parser.add_argument("--steps", type=int, default=STEPS)

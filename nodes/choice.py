@@ -83,3 +83,18 @@ def scheme_name(settings: LMLSettings) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.3g}" if math.isfinite(value) else str(value)
+
+
+def describe(settings: LMLSettings) -> str:
+    """What of the settings differs from the defaults, in words."""
+    defaults = dataclasses.asdict(LMLSettings())
+    changed = [
+        f"{name} {_in_words(value)}" for name, value in dataclasses.asdict(settings).items() if value != defaults[name]
+    ]
+    return f"Other than the defaults: {', '.join(changed)}." if changed else "All settings are the defaults."
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"of {len(value)} points"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -13,31 +13,31 @@ from shapes import draw, recognise
 @pytest.fixture
 def weights(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder in place of that of the demo weights."""
-    folder = tmp_path / "nodes" / "demo_weights"
+    folder = tmp_path / "nodes" / "demo" / "weights"
     folder.mkdir(parents=True)
-    monkeypatch.setattr(pack.nodes.demo_model, "FOLDER", folder)
+    monkeypatch.setattr(pack.nodes.demo.model, "FOLDER", folder)
     yield folder
 
 
 def test_a_missing_or_broken_demo_model_names_the_file_and_the_remedy(pack: ModuleType, weights: Path) -> None:
-    remedy = "git checkout -- nodes/demo_weights/shapes_eps.safetensors"
+    remedy = "git checkout -- nodes/demo/weights/shapes_eps.safetensors"
     with pytest.raises(ValueError, match=rf"shapes_eps\.safetensors cannot be used: .*{remedy}"):
-        pack.nodes.demo_model.load("eps")
+        pack.nodes.demo.model.load("eps")
     file = weights / "shapes_eps.safetensors"
     file.write_bytes(b"not a model")
     with pytest.raises(ValueError, match=remedy):
-        pack.nodes.demo_model.load("eps")
+        pack.nodes.demo.model.load("eps")
     save_file({"wrong": torch.zeros(1)}, file)
     with pytest.raises(ValueError, match=remedy):
-        pack.nodes.demo_model.load("eps")
+        pack.nodes.demo.model.load("eps")
 
 
 def test_packed_weights_come_back_within_half_a_step(pack: ModuleType) -> None:
     generator = torch.Generator().manual_seed(0)
     weights = {"a.weight": torch.randn(4, 3, 3, 3, generator=generator), "a.bias": torch.randn(4, generator=generator)}
     weights["a.weight"][1] = 0
-    packed = pack.nodes.demo_model.pack(weights)
-    restored = pack.nodes.demo_model.unpack(packed)
+    packed = pack.nodes.demo.model.pack(weights)
+    restored = pack.nodes.demo.model.unpack(packed)
     assert packed["a.weight"].dtype == torch.int8 and restored.keys() == weights.keys()
     assert torch.equal(restored["a.bias"], weights["a.bias"])
     step = weights["a.weight"].abs().flatten(1).amax(1).view(-1, 1, 1, 1) / 127
@@ -49,9 +49,9 @@ def test_fifty_steps_of_euler_are_recognisable(pack: ModuleType) -> None:
     import nodes
 
     labels = torch.arange(48)
-    for variant in pack.nodes.demo_model.VARIANTS:
+    for variant in pack.nodes.demo.model.VARIANTS:
         model, _, negative, latent, vae = pack.nodes.demo.LMLDemoModel.execute(variant, "any", "any", 48).result
-        positive = [[pack.nodes.demo_model.tokens(labels % 4, labels % 6), {}]]
+        positive = [[pack.nodes.demo.model.tokens(labels % 4, labels % 6), {}]]
         (result,) = nodes.KSampler().sample(model, 1, 50, 3.0, "euler", "normal", positive, negative, latent)
         shapes_seen, colors_seen = recognise(vae.decode(result["samples"]).movedim(-1, 1) * 2 - 1)
         shapes_right, colors_right = (shapes_seen == labels % 4).sum(), (colors_seen == labels % 6).sum()

@@ -69,7 +69,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: ModuleType) -
 
 def load(pack: ModuleType, name: str, batch: int = 2) -> dict[str, Any]:
     """The outputs of the node by the names of the inputs that they go to."""
-    outputs = pack.nodes.diffusers_model.LMLLoadDiffusersModel.execute(name, batch).result
+    outputs = pack.nodes.diffusers.LMLLoadDiffusersModel.execute(name, batch).result
     linked = dict(zip(("model", "positive", "latent_image", "vae"), outputs, strict=True))
     return linked | {"negative": linked["positive"]}
 
@@ -88,8 +88,8 @@ def test_the_unet_is_that_of_diffusers(pack: ModuleType, tmp_path: Path, layout:
     theirs.save_pretrained(tmp_path / "unet")
     if old:
         with_old_names(tmp_path / "unet" / "diffusion_pytorch_model.safetensors")
-    config, weights = pack.nodes.diffusers_folder.read_unet(tmp_path)
-    ours = pack.nodes.diffusers_model.unet(config)
+    config, weights = pack.nodes.diffusers.files.read_unet(tmp_path)
+    ours = pack.nodes.diffusers.node.unet(config)
     ours.load_state_dict(weights)
     x, timesteps = torch.randn(2, 3, layout["sample_size"], layout["sample_size"]), torch.tensor([1, 998])
     expected = theirs(x, timesteps).sample
@@ -199,7 +199,7 @@ def test_every_model_folder_is_offered_and_no_other(pack: ModuleType, folders: F
     (folders / "ddpm_ema_cifar10" / "unet").rename(old)
     (folders / "ddpm_ema_cifar10" / "scheduler" / "scheduler_config.json").rename(old / "scheduler_config.json")
     (folders / "ddpm_ema_cifar10" / "model_index.json").unlink()
-    offered = pack.nodes.host.diffusers.folders(pack.nodes.diffusers_folder.is_model_folder)
+    offered = pack.nodes.host.diffusers.folders(pack.nodes.diffusers.files.is_model_folder)
     assert offered == ["ldm-celebahq-256", "people/ddpm"]
     assert load(pack, "people/ddpm")["latent_image"]["samples"].shape == (2, 3, 16, 16)
 

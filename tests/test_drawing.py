@@ -15,7 +15,7 @@ from PIL import Image
 
 @pytest.fixture(scope="module")
 def drawing(pack: ModuleType) -> ModuleType:
-    return pack.nodes.drawing
+    return pack.nodes.pictures.drawing
 
 
 def has(image: Image.Image, color: str, box: tuple[int, int, int, int] | None = None) -> int:
@@ -80,7 +80,7 @@ def test_nothing_to_draw_is_named(drawing: ModuleType) -> None:
     most=st.integers(3, 12),
 )
 def test_ticks_are_few_round_and_inside(pack: ModuleType, low: float, factor: float, log: bool, most: int) -> None:
-    axis = pack.nodes.axes.fit_axis([low, low * factor], 0.0, 100.0, log, 0.05)
+    axis = pack.nodes.pictures.axes.fit_axis([low, low * factor], 0.0, 100.0, log, 0.05)
     ticks = axis.ticks(most)
     assert 1 <= len(ticks) <= most + 1 and ticks == sorted(ticks)
     slack = 1e-6 * (axis.high - axis.low)
@@ -90,13 +90,13 @@ def test_ticks_are_few_round_and_inside(pack: ModuleType, low: float, factor: fl
 
 @given(st.lists(st.floats(0, 500), min_size=1, max_size=12))
 def test_labels_do_not_overlap(pack: ModuleType, places: list[float]) -> None:
-    result = pack.nodes.drawing.spread(sorted(places), 20.0, 600.0)
+    result = pack.nodes.pictures.drawing.spread(sorted(places), 20.0, 600.0)
     assert all(b - a >= 20 - 1e-6 for a, b in itertools.pairwise(result)) and result[-1] <= 600
 
 
 @given(st.text(max_size=200), st.integers(8, 40), st.integers(30, 400))
 def test_any_text_is_wrapped_and_printable(pack: ModuleType, text: str, size: int, width: int) -> None:
-    lettering = pack.nodes.lettering
+    lettering = pack.nodes.pictures.lettering
     font = lettering.load_font(size)
     lines = lettering.wrap(text, font, width)
     assert all(font.getlength(line) <= width or len(line) == 1 for line in lines)
@@ -106,11 +106,11 @@ def test_any_text_is_wrapped_and_printable(pack: ModuleType, text: str, size: in
 
 
 def test_greek_is_spelled(pack: ModuleType) -> None:
-    assert pack.nodes.lettering.printable("λ 0.5 × κ é") == "lambda 0.5 x kappa e"
+    assert pack.nodes.pictures.lettering.printable("λ 0.5 × κ é") == "lambda 0.5 x kappa e"
 
 
 def test_a_sheet_holds_pictures_messages_and_labels(pack: ModuleType) -> None:
-    sheets = pack.nodes.contact_sheet
+    sheets = pack.nodes.pictures.contact_sheet
     green, blue = (Image.new("RGB", (128, 128), color) for color in ("#00ff00", "#0000ff"))
     sheet = sheets.contact_sheet(
         [[green, "it failed: σ is NaN", None], [blue, blue, green]], ["a", "b", "c"], ["one", "two"], "title"
@@ -121,7 +121,9 @@ def test_a_sheet_holds_pictures_messages_and_labels(pack: ModuleType) -> None:
 
 @pytest.mark.parametrize("side", [64, 256, 1024])
 def test_messages_are_as_large_as_fits(pack: ModuleType, side: int) -> None:
-    card = pack.nodes.contact_sheet.message_card("scheme is 'rk4'; choose one of ddim, dpmsolver", (side, side))
+    card = pack.nodes.pictures.contact_sheet.message_card(
+        "scheme is 'rk4'; choose one of ddim, dpmsolver", (side, side)
+    )
     ink = (np.asarray(card.convert("L")) < 150).any(axis=1).nonzero()[0]
     assert ink.max() < side and ink.max() - ink.min() > side * 0.3
 
@@ -130,9 +132,9 @@ def test_messages_are_as_large_as_fits(pack: ModuleType, side: int) -> None:
     ("shape", "size"), [((32, 32), (256, 256)), ((100, 50), (200, 100)), ((512, 1024), (128, 256))]
 )
 def test_tiles_keep_their_shape(pack: ModuleType, shape: tuple[int, int], size: tuple[int, int]) -> None:
-    tile = pack.nodes.contact_sheet.tile(torch.rand(1, *shape, 3), 256)
+    tile = pack.nodes.pictures.contact_sheet.tile(torch.rand(1, *shape, 3), 256)
     assert (tile.height, tile.width) == size
     frames = torch.arange(9).view(9, 1, 1, 1).expand(9, 32, 32, 3) / 8
-    corners = pack.nodes.contact_sheet.tile(frames, 64)
+    corners = pack.nodes.pictures.contact_sheet.tile(frames, 64)
     assert corners.size == (64, 64)
     assert [corners.getpixel(xy)[0] for xy in ((0, 0), (63, 0), (0, 63), (63, 63))] == [0, 96, 159, 255]

@@ -66,7 +66,7 @@ def test_bad_curves_are_named(curve: Any, message: str) -> None:
 
 def curve_of(pack: ModuleType, **shape: Any) -> Any:
     """The settings that LML κ Curve makes of a shape."""
-    return pack.nodes.kappa_curve.LMLKappaCurve.execute(shape).result[1]
+    return pack.nodes.samplers.LMLKappaCurve.execute(shape).result[1]
 
 
 @pytest.mark.parametrize(("shape", "middle"), [("linear", 0.6), ("smooth", 0.6), ("early", 0.4), ("late", 0.8)])
@@ -81,14 +81,14 @@ def test_the_node_goes_from_start_to_end(pack: ModuleType, shape: str, middle: f
 
 
 def test_the_node_reads_the_widget(pack: ModuleType, tmp_path: Path) -> None:
-    if pack.nodes.kappa_curve.CurveInput is None:
+    if pack.nodes.samplers.kappa_curve.CurveInput is None:
         return  # a ComfyUI that cannot evaluate curves does not offer them
     flat = curve_of(pack, shape="drawn", curve={"points": [[0, 1], [1, 1]], "interpolation": "monotone_cubic"})
     assert flat == pack.lml_sampler.LMLSettings()
     points = {"points": [[0, 1], [0.5, 0.2], [1, 0]], "interpolation": "linear"}
     settings = curve_of(pack, shape="drawn", curve=points)
     assert settings.kappa_factor(1, 4) == pytest.approx(0.6) and settings.kappa_factor(3, 4) == pytest.approx(0.1)
-    files = pack.nodes.preset_files
+    files = pack.nodes.presets.files
     files.save(tmp_path, "faded", settings, "", False)
     assert files.load(tmp_path, "faded").settings == settings
     assert "kappa_curve of 101 points" in files.load(tmp_path, "faded").why
@@ -100,7 +100,7 @@ def test_the_node_reads_the_widget(pack: ModuleType, tmp_path: Path) -> None:
 def test_a_curve_that_is_not_finite_is_named(pack: ModuleType) -> None:
     """ComfyUI's smooth curve divides by the distance of two points."""
     points = [[0.0, 1.0], [2e-313, 0.9], [1.0, 0.5]]
-    if pack.nodes.kappa_curve.CurveInput is None:
+    if pack.nodes.samplers.kappa_curve.CurveInput is None:
         return
     with pytest.raises(ValueError, match=r"curve is .*2e-313.* no value at some shares of the steps.*Move them apart"):
         curve_of(pack, shape="drawn", curve={"points": points, "interpolation": "monotone_cubic"})

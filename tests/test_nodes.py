@@ -30,12 +30,12 @@ def empty(batch: int = 2) -> Latent:
 def lml(pack: ModuleType, demo: tuple[Any, Any, Any], latent: Latent, **options: Any) -> Tensor:
     """Run LMLKSampler with its own defaults."""
     chosen = {"seed": 1, "steps": 5, "cfg": 4.0} | options
-    return execute(pack.nodes.ksampler.LMLKSampler, demo, latent, chosen)
+    return execute(pack.nodes.samplers.LMLKSampler, demo, latent, chosen)
 
 
 def lml_advanced(pack: ModuleType, demo: tuple[Any, Any, Any], latent: Latent, **options: Any) -> Tensor:
     chosen = {"noise_seed": 1, "steps": 6, "cfg": 4.0} | options
-    return execute(pack.nodes.ksampler.LMLKSamplerAdvanced, demo, latent, chosen)
+    return execute(pack.nodes.samplers.LMLKSamplerAdvanced, demo, latent, chosen)
 
 
 def execute(node: Any, demo: tuple[Any, Any, Any], latent: Latent, options: dict[str, Any]) -> Tensor:
@@ -130,7 +130,7 @@ def test_the_sampler_node_serves_the_custom_samplers(pack: ModuleType, demo: tup
     from comfy_extras.nodes_custom_sampler import CFGGuider, Noise_RandomNoise, SamplerCustom, SamplerCustomAdvanced
 
     model, positive, negative = demo
-    node = pack.nodes.sampler.LMLSampler
+    node = pack.nodes.samplers.LMLSampler
     sampler = node.execute(**widget_values(node)).result[0]
     sigmas = pack.nodes.host.schedule(model, "normal", 5)
     custom = SamplerCustom.execute(model, True, 1, 4.0, positive, negative, sampler, sigmas, empty()).result[0]
@@ -236,7 +236,7 @@ def test_a_control_net_steers(pack: ModuleType) -> None:
     import comfy.ops
     import nodes
 
-    demo_model = pack.nodes.demo_model
+    demo_model = pack.nodes.demo.model
     model, positive, negative, *_ = pack.nodes.demo.LMLDemoModel.execute("eps", "star", "blue", 1).result
 
     class PixelControlNet(comfy.cldm.cldm.ControlNet):

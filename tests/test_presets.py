@@ -126,7 +126,7 @@ def test_bad_input_of_the_published_numbers_is_named() -> None:
 
 @pytest.fixture
 def files(pack: ModuleType) -> ModuleType:
-    return pack.nodes.preset_files
+    return pack.nodes.presets.files
 
 
 def loaded(files: ModuleType, folder: Path, name: str) -> LMLSettings:
@@ -256,7 +256,7 @@ def test_the_preset_node_says_what_it_chose(pack: ModuleType) -> None:
     assert dataclasses.asdict(settings) == dataclasses.asdict(LMLSettings())
     assert text.splitlines()[0] == "preset auto · λ 1 · κ 1 · scheme auto"
     for variant, scheme in (("eps", "dpmsolver 3"), ("flow", "ddim")):
-        model = pack.nodes.demo_model.load(variant)
+        model = pack.nodes.demo.model.load(variant)
         settings, text = preset_of(pack, preset="paper", model=model, kappa=0.5, damping=2.0)
         base = built_in(PAPER, variant == "flow").settings
         assert (settings.kappa, settings.damping) == (base.kappa / 2, 2 * base.damping)
@@ -264,7 +264,7 @@ def test_the_preset_node_says_what_it_chose(pack: ModuleType) -> None:
     with pytest.raises(ValueError, match="no model is connected"):
         preset_of(pack, preset="paper")
     with pytest.raises(ValueError, match="not a flow model"):
-        preset_of(pack, preset=PAPER_FLUX, model=pack.nodes.demo_model.load("eps"))
+        preset_of(pack, preset=PAPER_FLUX, model=pack.nodes.demo.model.load("eps"))
 
 
 def run_ksampler(pack: ModuleType, **inputs: Any) -> torch.Tensor:
@@ -275,7 +275,7 @@ def run_ksampler(pack: ModuleType, **inputs: Any) -> torch.Tensor:
 def test_damping_and_kappa_act_on_every_preset(pack: ModuleType, user_folder: Path, preset: str) -> None:
     """Continuously, and the same on the node that chooses as on the one that samples."""
     mine = pack.lml_sampler.LMLSettings(scheme="ddim", kappa=0.8)
-    pack.nodes.preset_files.save(user_folder, "mine", mine, "", False)
+    pack.nodes.presets.files.save(user_folder, "mine", mine, "", False)
     settings, _ = preset_of(pack, preset=preset)
     as_it_is = run_ksampler(pack, settings=settings)
     plain = run_ksampler(pack, settings=settings, kappa=0.0)

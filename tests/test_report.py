@@ -144,7 +144,7 @@ def test_any_guider_sampler_and_sigmas_are_reported(pack: ModuleType, linked: Li
     guider.set_cfg(4.0)
     sigmas = host.schedule(linked["model"], "karras", 4)
     scheme = {"scheme": "dpmsolver", "order": 3}
-    sampler, settings = run(pack.nodes.sampler.LMLSampler, {}, scheme=scheme)
+    sampler, settings = run(pack.nodes.samplers.LMLSampler, {}, scheme=scheme)
     inputs = {"guider": guider, "sampler": sampler, "sigmas": sigmas, "latent_image": linked["latent_image"]}
     latent, _, text, data = run(pack.nodes.report.LMLReportCustom, {}, noise=Noise_RandomNoise(3), **inputs)
     assert json.loads(data)["settings"]["scheme"] == "dpmsolver" and len(json.loads(data)["steps"]) == 4

@@ -38,6 +38,51 @@ def test_only_one_package_knows_the_host() -> None:
         assert not knows or path.parent.name == "host", path.name
 
 
+SHARED = {"atomic_file", "choice", "inputs", "pictures"}
+"""What features have in common; it knows no feature."""
+
+START = {"__init__", "extension", "loading", "registration"}
+"""What ComfyUI starts; it may know everything."""
+
+
+def imported(path: Path, root: Path) -> set[tuple[str, ...]]:
+    """What a module imports of the project, as paths from the root: `("nodes", "host", "samplers")`."""
+    package = path.relative_to(root).parent.parts
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = (*package[: len(package) - node.level + 1], *(node.module or "").split("."))
+            base = tuple(part for part in base if part)
+            found |= {(*base, alias.name) for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "nodes").rglob("*.py")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_the_nodes_import_one_way(path: Path) -> None:
+    """From features to what they share, to the host, to the core; no feature knows another one."""
+    own = path.relative_to(ROOT / "nodes").with_suffix("").parts[0]
+    if own in START:
+        return
+    allowed = {"host": {"host"}}.get(own, {own, "host"} | SHARED)
+    for where in imported(path, ROOT):
+        assert where[0] == "lml_sampler" or (where[0] == "nodes" and where[1] in allowed), f"{path.name}: {where}"
+
+
+def test_the_host_is_imported_by_its_face() -> None:
+    """From outside: `from .. import host`. What it offers is the list in its `__init__`."""
+    for path in (ROOT / "nodes").rglob("*.py"):
+        for where in imported(path, ROOT):
+            assert path.parent.name == "host" or where[:2] != ("nodes", "host") or len(where) == 2, f"{path}: {where}"
+
+
+def test_faces_hold_no_logic() -> None:
+    for face in (ROOT / "nodes").glob("*/__init__.py"):
+        rest = ast.parse(face.read_text()).body[1:]
+        assert all(isinstance(node, ast.ImportFrom) and node.level == 1 for node in rest), face
+
+
 def test_the_ci_runs_the_test_command() -> None:
     assert re.search(r"^exec make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     assert "- run: .ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
@@ -65,7 +110,7 @@ def test_the_workflows_carry_the_version() -> None:
 
 
 def test_the_demo_weights_are_small() -> None:
-    files = list((ROOT / "nodes" / "demo_weights").glob("*.safetensors"))
+    files = list((ROOT / "nodes" / "demo" / "weights").glob("*.safetensors"))
     assert len(files) == 2 and all(file.stat().st_size < 8_000_000 for file in files)
 
 

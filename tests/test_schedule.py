@@ -74,7 +74,7 @@ def model(request: pytest.FixtureRequest, pack: ModuleType) -> Any:
 def test_the_node_gives_what_ksampler_uses(pack: ModuleType, model: Any, steps: int, denoise: float) -> None:
     from comfy_extras.nodes_custom_sampler import BasicScheduler
 
-    (sigmas,) = pack.nodes.scheduler.LMLScheduler.execute(model, steps, denoise).result
+    (sigmas,) = pack.nodes.samplers.LMLScheduler.execute(model, steps, denoise).result
     assert torch.equal(sigmas, pack.nodes.host.schedule(model, "lml", steps, denoise))
     assert torch.equal(sigmas, BasicScheduler.execute(model, "lml", steps, denoise).result[0])
     assert len(sigmas) == (steps + 1 if denoise else 0)
@@ -83,7 +83,7 @@ def test_the_node_gives_what_ksampler_uses(pack: ModuleType, model: Any, steps: 
 def test_the_node_names_what_is_wrong(pack: ModuleType, model: Any) -> None:
     for steps, denoise, message in ((0, 1.0, "steps is 0"), (5, math.nan, "denoise is nan"), (5, 1e-6, "at least")):
         with pytest.raises(ValueError, match=message):
-            pack.nodes.scheduler.LMLScheduler.execute(model, steps, denoise)
+            pack.nodes.samplers.LMLScheduler.execute(model, steps, denoise)
 
 
 def test_the_entry_is_added_once(pack: ModuleType) -> None:
@@ -110,7 +110,7 @@ def test_without_the_entry_the_scheduler_node_works(value: str, before: str) -> 
         "model = pack.nodes.demo.LMLDemoModel.execute('flow', 'star', 'blue', 1).result[0]; "
         "handler = comfy.samplers.SCHEDULER_HANDLERS.get('lml'); "
         "print(handler is None or handler == comfy.samplers.SCHEDULER_HANDLERS['karras'], "
-        "len(pack.nodes.scheduler.LMLScheduler.execute(model, 5, 1.0).result[0]))"
+        "len(pack.nodes.samplers.LMLScheduler.execute(model, 5, 1.0).result[0]))"
     )
     environment = os.environ | {"PYTHONPATH": str(BENCHMARKS), "LML_REGISTER_KSAMPLER": value}
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)

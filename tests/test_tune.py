@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarnin
 
 @pytest.fixture(scope="module")
 def tuning(pack: ModuleType) -> ModuleType:
-    return pack.nodes.tuning
+    return pack.nodes.tune.tuning
 
 
 def settings(pack: ModuleType, **fields: Any) -> Any:
@@ -33,7 +33,7 @@ def settings(pack: ModuleType, **fields: Any) -> Any:
 
 @given(best=st.floats(0, 1), sharp=st.floats(0.1, 100), budget=st.integers(8, 20))
 def test_the_search_finds_the_bottom_of_a_valley(pack: ModuleType, best: float, sharp: float, budget: int) -> None:
-    tuning = pack.nodes.tuning
+    tuning = pack.nodes.tune.tuning
     axis = tuning.parameter("κ", settings(pack))
     calls = []
 
@@ -74,7 +74,7 @@ def test_the_search_survives_what_breaks_up(pack: ModuleType, tuning: ModuleType
 @pytest.mark.parametrize("name", ["κ", "λ"])
 @given(place=st.floats(0, 1))
 def test_places_and_values_fit(pack: ModuleType, name: str, place: float) -> None:
-    axis = pack.nodes.tuning.parameter(name, settings(pack))
+    axis = pack.nodes.tune.tuning.parameter(name, settings(pack))
     value = axis.value(place)
     assert axis.low * (1 - 1e-9) <= value <= axis.high * (1 + 1e-9)
     assert axis.value(min(max(axis.place(value), 0), 1)) == pytest.approx(value, rel=1e-3)
@@ -85,7 +85,7 @@ def test_places_and_values_fit(pack: ModuleType, name: str, place: float) -> Non
 
 
 def test_the_cache_outlives_the_process_and_damage(pack: ModuleType, tmp_path: Path) -> None:
-    cache_of = pack.nodes.tune_cache.Cache
+    cache_of = pack.nodes.tune.cache.Cache
     first = cache_of(tmp_path, "key", "reference")
     first.keep_error("euler", 3, 0.25)
     first.keep_error("euler", 4, math.inf)
@@ -105,17 +105,17 @@ def test_the_cache_outlives_the_process_and_damage(pack: ModuleType, tmp_path: P
 
 
 def test_the_cache_does_not_grow_for_ever(pack: ModuleType, tmp_path: Path) -> None:
-    cache = pack.nodes.tune_cache.Cache(tmp_path, "key", "reference")
+    cache = pack.nodes.tune.cache.Cache(tmp_path, "key", "reference")
     for seed in range(40):
         cache.keep_reference(seed, torch.zeros(1, 1))
-    assert len(list(tmp_path.glob("*.safetensors"))) == pack.nodes.tune_cache.KEPT_REFERENCES
+    assert len(list(tmp_path.glob("*.safetensors"))) == pack.nodes.tune.cache.KEPT_REFERENCES
 
 
 # --- What decides the hash
 
 
 def test_the_fingerprint_is_of_the_content(pack: ModuleType) -> None:
-    fingerprint, demo_model = pack.nodes.host.fingerprint, pack.nodes.demo_model
+    fingerprint, demo_model = pack.nodes.host.fingerprint, pack.nodes.demo.model
     model = demo_model.load("eps")
     first = fingerprint.of_model(model)
     assert first == fingerprint.of_model(demo_model.load("eps")) == fingerprint.of_model(model.clone())
@@ -150,7 +150,7 @@ def test_the_fingerprint_does_not_depend_on_loading(pack: ModuleType) -> None:
 
 def test_code_has_no_fingerprint(pack: ModuleType) -> None:
     fingerprint = pack.nodes.host.fingerprint
-    model = pack.nodes.demo_model.load("eps")
+    model = pack.nodes.demo.model.load("eps")
     model.set_model_unet_function_wrapper(lambda *_: None)
     with pytest.raises(fingerprint.NoFingerprint, match="it holds a function"):
         fingerprint.of_model(model)

@@ -191,7 +191,7 @@ def sample(
 
 
 def wrap(pack: ModuleType, sampler: Any, **options: Any) -> Any:
-    node = pack.nodes.wrap.LMLWrapSampler
+    node = pack.nodes.samplers.LMLWrapSampler
     values = {entry.id: entry.default for entry in node.define_schema().inputs if entry.id != "sampler"}
     return node.execute(sampler, **(values | options)).result[0]
 

@@ -79,7 +79,7 @@ def run(pack: ModuleType, model: Model, latent: dict[str, Any], cfg: float = 3.0
     """LMLKSampler with its defaults, on an empty negative."""
     patcher, positive = model
     negative = [[torch.zeros(1, 2, 4), {}]]
-    node = pack.nodes.ksampler.LMLKSampler
+    node = pack.nodes.samplers.LMLKSampler
     linked = {"model": patcher, "positive": positive, "negative": negative, "latent_image": latent}
     widgets = [entry for entry in node.define_schema().inputs if entry.id not in linked and not entry.optional]
     values = {entry.id: entry.default for entry in widgets}

@@ -41,7 +41,7 @@ def run(node: Any, linked: Linked, **options: Any) -> tuple[Any, ...]:
 
 def lml(pack: ModuleType, linked: Linked, **options: Any) -> Tensor:
     """Latents of LMLKSampler."""
-    return run(pack.nodes.ksampler.LMLKSampler, linked, **options)[0]["samples"]
+    return run(pack.nodes.samplers.LMLKSampler, linked, **options)[0]["samples"]
 
 
 @torch.no_grad()

@@ -49,7 +49,7 @@ class NetworkProblem:
         self.model_patcher, _, negative, latent, _ = output.args
         self.latent = latent["samples"]
         self.shapes, self.colors = torch.arange(samples) % SHAPES, torch.arange(samples) % COLORS
-        positive = [[demo.demo_model.tokens(self.shapes, self.colors), {}]]
+        positive = [[demo.model.tokens(self.shapes, self.colors), {}]]
         self.guider = CountingGuider(self.model_patcher)
         self.guider.set_conds(positive, negative)
         self.guider.set_cfg(cfg)

@@ -69,7 +69,7 @@ def versions() -> Record:
     """What besides the samplers decides the figures."""
     names = ("bare", "exact", "network", "zoo_problem", "published", "measures", "probing", "work")
     measured = [HERE / f"{name}.py" for name in names]
-    measured += [HERE.parent / "shapes.py", *(ROOT / "nodes" / "demo_weights").glob("*.safetensors")]
+    measured += [HERE.parent / "shapes.py", *(ROOT / "nodes" / "demo" / "weights").glob("*.safetensors")]
     measured += [weights_file(name) for name in ZOO if weights_file(name).exists()]
     return {"comfyui": comfyui_version, "torch": torch.__version__, "benchmark": hash_of(measured)}
 

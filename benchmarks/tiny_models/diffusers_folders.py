@@ -1,6 +1,5 @@
 """Folders of diffusers with the layouts of the paper's models, in tiny: pixels (CIFAR-10) and latents (CelebA-HQ)."""
 
-import importlib.util
 import json
 import sys
 from functools import cache
@@ -77,24 +76,19 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 def _module(config: dict[str, Any]) -> nn.Module:
     """The pack's module of a configuration, with torch's own initial weights."""
     fields = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if key[0] != "_"}
-    layers = import_module(f"{_nodes().__name__}.diffusers_layers")
+    layers = import_module(f"{_package()}.layers")
     if config["_class_name"] == "VQModel":
-        vq = import_module(f"{_nodes().__name__}.diffusers_vq")
+        vq = import_module(f"{_package()}.vq")
         return vq.VQ(vq.VQConfig(**fields), layers.Make(groups=config["norm_num_groups"]))
-    unet = import_module(f"{_nodes().__name__}.diffusers_unet")
+    unet = import_module(f"{_package()}.unet")
     make = layers.Make(groups=config["norm_num_groups"], eps=config["norm_eps"])
     return unet.UNet2D(unet.UNetConfig(**fields), make)
 
 
 @cache
-def _nodes() -> ModuleType:
-    """The pack's folder `nodes` under another name: as `nodes` it would be taken for ComfyUI's module."""
-    folder = ROOT / "nodes"
-    spec = importlib.util.spec_from_file_location(
-        "lml_nodes", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def _package() -> str:
+    """The name of the pack's folder `nodes/diffusers` as a package of its own, which needs no ComfyUI."""
+    package = ModuleType("lml_diffusers")
+    package.__path__ = [str(ROOT / "nodes" / "diffusers")]
+    sys.modules[package.__name__] = package
+    return package.__name__

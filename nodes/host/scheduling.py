@@ -1,8 +1,9 @@
-"""ComfyUI's schedulers, and LML's own among them."""
+"""The noise levels of a run: by ComfyUI's schedulers and by LML's own."""
 
 import math
 from typing import Any
 
+import comfy.model_sampling
 import comfy.samplers
 import torch
 from torch import Tensor
@@ -15,11 +16,6 @@ MOST_SCHEDULE_STEPS = 100_000
 
 WHOLE = 0.9999
 """ComfyUI takes a `denoise` above this for 1."""
-
-
-def scheduler_names() -> list[str]:
-    """The live list of schedulers, so that those of other packs appear too."""
-    return comfy.samplers.SCHEDULER_NAMES
 
 
 def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampler_name: str | None = None) -> Tensor:
@@ -47,32 +43,18 @@ def own_schedule(model: Any, steps: int, denoise: float = 1.0) -> Tensor:
     if denoise <= 0:
         return torch.FloatTensor([])
     planned = steps if denoise > WHOLE else int(steps / denoise)
-    return _handler(model.get_model_object("model_sampling"), planned)[-(steps + 1) :]
+    return handler(model.get_model_object("model_sampling"), planned)[-(steps + 1) :]
 
 
-def add_to_scheduler_list(name: str) -> bool:
-    """Append LML's own schedule to ComfyUI's list; False, and nothing changed, if another has the name."""
-    if _is_ours(name):  # ComfyUI loads the pack once more
-        return True
-    if name in comfy.samplers.SCHEDULER_HANDLERS or name in comfy.samplers.SCHEDULER_NAMES:
-        return False
-    comfy.samplers.SCHEDULER_HANDLERS[name] = comfy.samplers.SchedulerHandler(_handler)
-    # One list, unless another pack has put a new one in the place of the first.
-    for names in (comfy.samplers.SCHEDULER_NAMES, comfy.samplers.KSampler.SCHEDULERS):
-        if name not in names:
-            names.append(name)
-    return True
-
-
-def _is_ours(name: str) -> bool:
-    handler = comfy.samplers.SCHEDULER_HANDLERS.get(name)
-    return getattr(getattr(handler, "handler", None), "__module__", None) == __name__
-
-
-def _handler(model_sampling: Any, steps: int) -> Tensor:
+def handler(model_sampling: Any, steps: int) -> Tensor:
     """A scheduler as ComfyUI calls it: `[steps + 1]` in float32."""
     smallest, largest = float(model_sampling.sigma_min), float(model_sampling.sigma_max)
     return torch.FloatTensor(lml_schedule(steps, smallest, largest, families.parametrization(model_sampling)))
+
+
+def discrete_sigmas() -> Tensor:
+    """The sigmas of SD's 1000 timesteps."""
+    return comfy.model_sampling.ModelSamplingDiscrete().sigmas
 
 
 def _check(steps: int, denoise: float) -> None:

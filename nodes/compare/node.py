@@ -1,0 +1,95 @@
+"""The same picture by LML and by another sampler, side by side."""
+
+from typing import Any
+
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ...lml_sampler import LMLSettings
+from .. import choice, host, inputs
+from ..pictures import contact_sheet, drawing
+from ..pictures.runs import LML, Run, Source
+from ..pictures.scene import Scene
+
+CELL = 320
+"""Longer side of a picture on the sheet."""
+
+AMPLIFIED = 4.0
+"""Factor on the difference, so that it is seen."""
+
+
+class LMLCompare(choice.Corrected):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LMLCompare",
+            display_name="LML Compare",
+            category=inputs.CATEGORY,
+            description="Makes the same picture with LML and with a sampler of your choice: same seed, same number of "
+            "model calls. Connect Compare Images to its outputs for a slider.",
+            search_aliases=[*inputs.SEARCH_ALIASES, "compare samplers", "a/b", "side by side", "slider", "difference"],
+            is_output_node=True,
+            inputs=[
+                *inputs.ksampler_inputs(changing_seed=False),
+                io.Vae.Input("vae", tooltip="Decodes the pictures."),
+                io.Combo.Input(
+                    "sampler_name",
+                    options=host.sampler_names(),
+                    default="euler",
+                    tooltip="The sampler to compare with. One that calls the model more than once a step gets fewer "
+                    "steps, so that both make about as many calls.",
+                ),
+                *inputs.correction_inputs(),
+                inputs.settings_input(),
+            ],
+            outputs=[
+                io.Image.Output(display_name="LML", tooltip="The pictures by LML."),
+                io.Image.Output(display_name="other", tooltip="The pictures by the other sampler."),
+                io.Image.Output(display_name="difference", tooltip=f"What differs, {AMPLIFIED:g} times as strong."),
+                io.String.Output(display_name="text", tooltip="How far apart they are."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        seed: int,
+        steps: int,
+        cfg: float,
+        scheduler: str,
+        positive: Any,
+        negative: Any,
+        latent_image: dict[str, Any],
+        denoise: float,
+        vae: Any,
+        sampler_name: str,
+        damping: float,
+        kappa: float,
+        settings: LMLSettings | None = None,
+    ) -> io.NodeOutput:
+        chosen = choice.scaled(settings, damping, kappa, model)
+        scene = Scene(model, positive, negative, latent_image, scheduler, denoise)
+        calls = host.calls_a_step(sampler_name)
+        fewer = max(steps // calls, 1)
+        runs = (Run(LML, chosen, steps, cfg), Run(sampler_name, None, fewer, cfg))
+        progress = host.running.Progress(model, steps + fewer)
+        own, other = (_pictures(Source(scene, vae, seed), run, progress) for run in runs)
+        difference = (own - other).abs()
+        away = difference.square().mean().sqrt().item()
+        note = "" if fewer == steps else f" ({fewer} steps of {calls} calls)"
+        text = f"LML and {sampler_name}{note} differ by {away:.1%} (RMS)."
+        host.running.show_text(f"{text}\n{choice.summary(chosen)}")
+        amplified = (difference * AMPLIFIED).clamp_(0, 1)
+        cells = [[contact_sheet.tile(pictures, CELL) for pictures in (own, other, amplified)]]
+        names = ["LML", sampler_name, f"difference x {AMPLIFIED:g}"]
+        sheet = contact_sheet.contact_sheet(cells, names, [""], f"seed {seed}, {steps} steps, CFG {cfg:g}, {scheduler}")
+        shown = ui.PreviewImage(drawing.to_tensor(sheet), cls=cls).as_dict() | ui.PreviewText(text).as_dict()
+        return io.NodeOutput(own, other, amplified, text, ui=shown)
+
+
+def _pictures(source: Source, run: Run, progress: host.running.Progress) -> Tensor:
+    """The pictures of one run, `[N, height, width, 3]` on the CPU."""
+    pictures = source.pictures(run, progress.callback)
+    progress.advance(run.steps)
+    return pictures

@@ -1,0 +1,4 @@
+"""A tiny model that ships with the pack."""
+
+from .node import ANY as ANY
+from .node import LMLDemoModel as LMLDemoModel

@@ -1,0 +1,65 @@
+"""The toy model that ships with the pack: shapes of 32 x 32 pixels, to try the nodes without a download."""
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from .. import host
+from .model import COLORS, SHAPES, VARIANTS, conditioning, empty_latent, load
+
+ANY = "any"
+
+
+class LMLDemoModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LMLDemoModel",
+            display_name="LML Demo Model",
+            category="model/loaders",
+            description="A toy for trying the nodes, not for making art: a tiny diffusion model that ships with the "
+            "pack and draws one coloured shape in 32 x 32 pixels.",
+            search_aliases=["lml", "demo", "toy", "test model", "shapes", "tiny model"],
+            inputs=[
+                io.Combo.Input(
+                    "variant",
+                    options=list(VARIANTS),
+                    default="eps",
+                    tooltip="eps: predicts the noise, like SD 1.5 and SDXL. flow: predicts the velocity, like SD3 and "
+                    "FLUX.",
+                ),
+                io.Combo.Input(
+                    "shape",
+                    options=[ANY, *SHAPES],
+                    default="star",
+                    tooltip="The shape to draw.",
+                ),
+                io.Combo.Input(
+                    "color",
+                    options=[ANY, *COLORS],
+                    default="blue",
+                    tooltip="The color to draw it in.",
+                ),
+                io.Int.Input(
+                    "batch_size",
+                    default=4,
+                    min=1,
+                    max=4096,
+                    tooltip="Number of pictures, for the latent output.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(tooltip="The demo model."),
+                io.Conditioning.Output(display_name="positive", tooltip="The shape and color chosen."),
+                io.Conditioning.Output(display_name="negative", tooltip="Nothing chosen: the base of the guidance."),
+                io.Latent.Output(tooltip="Empty pictures of 32 x 32 pixels."),
+                io.Vae.Output(tooltip="Turns the model's latents into pictures (they are pixels already)."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, variant: str, shape: str, color: str, batch_size: int) -> io.NodeOutput:
+        model: Any = load(variant)
+        positive = conditioning(None if shape == ANY else shape, None if color == ANY else color)
+        negative = conditioning(None, None)
+        return io.NodeOutput(model, positive, negative, empty_latent(batch_size), host.pixels.vae())

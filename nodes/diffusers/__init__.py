@@ -1,0 +1,3 @@
+"""Unconditional models in the folders of diffusers."""
+
+from .node import LMLLoadDiffusersModel as LMLLoadDiffusersModel

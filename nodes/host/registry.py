@@ -1,0 +1,67 @@
+"""ComfyUI's lists of samplers, schedulers and nodes, and the entries of this pack in them."""
+
+import inspect
+from pathlib import Path
+
+import comfy.k_diffusion.sampling as k_diffusion_sampling
+import comfy.samplers
+import nodes
+
+from .samplers import sample_lml
+from .scheduling import handler
+
+
+def sampler_names() -> list[str]:
+    """The live list of samplers, so that those of other packs appear too."""
+    return comfy.samplers.SAMPLER_NAMES
+
+
+def scheduler_names() -> list[str]:
+    """The live list of schedulers, so that those of other packs appear too."""
+    return comfy.samplers.SCHEDULER_NAMES
+
+
+def add_to_sampler_list(name: str) -> bool:
+    """Append a sampler to ComfyUI's list; False, and nothing changed, if another has the name."""
+    function = f"sample_{name}"
+    taken = getattr(k_diffusion_sampling, function, None)
+    if getattr(taken, "__module__", None) == sample_lml.__module__:  # ComfyUI loads the pack once more
+        return True
+    if name in comfy.samplers.SAMPLER_NAMES or taken is not None:
+        return False
+    setattr(k_diffusion_sampling, function, sample_lml)
+    # One list, unless another pack has put a new one in the place of the first.
+    for names in (comfy.samplers.SAMPLER_NAMES, comfy.samplers.KSampler.SAMPLERS):
+        if name not in names:
+            names.append(name)
+    return True
+
+
+def add_to_scheduler_list(name: str) -> bool:
+    """Append LML's own schedule to ComfyUI's list; False, and nothing changed, if another has the name."""
+    if _is_ours(name):  # ComfyUI loads the pack once more
+        return True
+    if name in comfy.samplers.SCHEDULER_HANDLERS or name in comfy.samplers.SCHEDULER_NAMES:
+        return False
+    comfy.samplers.SCHEDULER_HANDLERS[name] = comfy.samplers.SchedulerHandler(handler)
+    # One list, unless another pack has put a new one in the place of the first.
+    for names in (comfy.samplers.SCHEDULER_NAMES, comfy.samplers.KSampler.SCHEDULERS):
+        if name not in names:
+            names.append(name)
+    return True
+
+
+def _is_ours(name: str) -> bool:
+    taken = comfy.samplers.SCHEDULER_HANDLERS.get(name)
+    return getattr(getattr(taken, "handler", None), "__module__", None) == handler.__module__
+
+
+def built_in_sampler(name: str) -> comfy.samplers.KSAMPLER:
+    """A sampler of ComfyUI's list."""
+    return comfy.samplers.sampler_object(name)
+
+
+def folder_of_node(node_id: str) -> Path | None:
+    """The folder of the pack from which ComfyUI has loaded a node, if it has."""
+    node = nodes.NODE_CLASS_MAPPINGS.get(node_id)
+    return Path(inspect.getfile(node)).resolve().parents[2] if node is not None else None

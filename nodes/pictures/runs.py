@@ -1,0 +1,49 @@
+"""One run and its pictures: a cell of a sweep, a side of a comparison."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ...lml_sampler import LMLSettings
+from .. import host
+from .scene import Scene
+
+LML = "lml"
+"""Name of the pack's own sampler, beside those of ComfyUI."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a picture is sampled; equal runs give equal pictures."""
+
+    sampler: str
+    settings: LMLSettings | None
+    """None for the samplers of ComfyUI."""
+    steps: int
+    cfg: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """Makes the pictures of a run."""
+
+    scene: Scene
+    vae: Any
+    seed: int
+
+    def pictures(self, run: Run, callback: Any) -> Tensor:
+        """The pictures of one run on the CPU, `[N, height, width, 3]`.
+
+        Raises:
+            ValueError: they are not finite; or whatever the run raises.
+        """
+        if run.settings is None:
+            sampler, sigmas = host.built_in_sampler(run.sampler), self.scene.sigmas(run.steps, run.sampler)
+        else:
+            sampler, sigmas = host.sampler(run.settings), self.scene.sigmas(run.steps)
+        latent = self.scene.sample(sampler, sigmas, self.seed, run.cfg, callback)
+        images = host.running.decode(self.vae, latent)
+        if not images.isfinite().all():
+            raise ValueError("The picture is not finite (NaN or infinity): this sampler breaks up here.")
+        return images

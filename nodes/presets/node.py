@@ -1,0 +1,131 @@
+"""The nodes that choose, explain and keep presets."""
+
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ...lml_sampler import LMLSettings
+from ...lml_sampler.presets import AUTO, BUILT_IN, PAPER, Choice, built_in
+from .. import choice, host, inputs
+from . import files
+
+SEARCH_ALIASES = [*inputs.SEARCH_ALIASES, "preset", "settings", "paper"]
+
+NOT_CONNECTED = object()
+"""In place of an input that is not there; ComfyUI gives None for one that another node will give."""
+
+
+def choose(preset: str, model: Any = None) -> Choice:
+    """The settings of a built-in preset or of one of the user's.
+
+    Raises:
+        ValueError: there is none of that name, its file is broken, or it is not for such a model.
+    """
+    if not isinstance(preset, str) or preset in BUILT_IN:
+        return built_in(preset, None if model is None else host.families.is_flow(model))
+    return files.load(host.running.user_folder("presets"), preset)
+
+
+class LMLPreset(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LMLPreset",
+            display_name="LML Preset",
+            category=inputs.CATEGORY,
+            description="Chooses settings by name, says why, and hands them to any number of LML nodes.",
+            search_aliases=SEARCH_ALIASES,
+            inputs=[
+                io.Combo.Input(
+                    "preset",
+                    options=[*BUILT_IN, *files.names(host.running.user_folder("presets"))],
+                    default=AUTO,
+                    tooltip="auto: right for every model. paper: the paper's scheme with a small correction; it needs "
+                    "the model. Then your own, from LML Save Preset.",
+                ),
+                *inputs.correction_inputs(),
+                io.Model.Input("model", optional=True, tooltip="The model of the run: paper reads its kind."),
+            ],
+            outputs=[
+                inputs.sampler_output(),
+                inputs.settings_output(),
+                io.String.Output(display_name="text", tooltip="What was chosen, and why."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        preset: str | None = None,
+        damping: float | None = None,
+        kappa: float | None = None,
+        model: Any = NOT_CONNECTED,
+    ) -> bool | str:
+        try:
+            choice.check_factors(damping, kappa)
+            if preset is not None and (preset != PAPER or model is NOT_CONNECTED):  # else it is read from the model
+                choose(preset)
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, preset: str, damping: float, kappa: float, model: Any = None) -> io.NodeOutput:
+        chosen = choose(preset, model)
+        settings = choice.scaled(chosen.settings, damping, kappa, model)
+        text = f"{choice.summary(settings)}\n{chosen.why}"
+        host.running.show_text(text)
+        return io.NodeOutput(host.sampler(settings), settings, text, ui=ui.PreviewText(text))
+
+
+class LMLSavePreset(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LMLSavePreset",
+            display_name="LML Save Preset",
+            category=inputs.CATEGORY,
+            description="Keeps settings under a name, for the list of LML Preset and for sharing.",
+            search_aliases=[*SEARCH_ALIASES, "save"],
+            is_output_node=True,
+            inputs=[
+                inputs.Settings.Input("settings", tooltip="Settings of LML Sampler, LML Tune or LML κ Curve."),
+                io.String.Input(
+                    "name",
+                    default="",
+                    tooltip="Name of the preset: letters, digits, spaces and _ - . ( ) + , up to 60. Not that of a "
+                    "built-in preset.",
+                ),
+                io.String.Input(
+                    "note",
+                    default="",
+                    multiline=True,
+                    tooltip="What it is for: shown with the preset.",
+                ),
+                io.Boolean.Input(
+                    "replace",
+                    default=False,
+                    advanced=True,
+                    tooltip="Off: a preset of yours that has the name already is left as it is, and the node fails. "
+                    "On: it is replaced.",
+                ),
+            ],
+            outputs=[io.String.Output(display_name="text", tooltip="Where the preset was written.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, name: str | None = None) -> bool | str:
+        if name is None:  # connected: not known yet
+            return True
+        try:
+            files.check_name(name)
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, settings: LMLSettings, name: str, note: str, replace: bool) -> io.NodeOutput:
+        path, written = files.save(host.running.user_folder("presets"), name, settings, note, replace)
+        text = f"{'Saved' if written else 'Saved already'}: {path}. Press R to see it in the lists."
+        host.running.show_text(text)
+        return io.NodeOutput(text, ui=ui.PreviewText(text))

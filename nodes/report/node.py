@@ -1,0 +1,120 @@
+"""Sample like LML KSampler, or like SamplerCustomAdvanced, and show what each step did."""
+
+from collections.abc import Callable
+from typing import Any
+
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ...lml_sampler import LMLSettings, Recorder
+from .. import choice, host, inputs
+from ..pictures import drawing
+from .reporting import Report
+
+SEARCH_ALIASES = ["lml", "report", "diagnostics", "debug", "profile", "statistics", "steps", "why"]
+
+
+def _outputs() -> list[io.Output]:
+    return [
+        io.Latent.Output(tooltip="The denoised latent, the same as without the report."),
+        io.Image.Output(display_name="plot", tooltip="What each step did; bars show the range over the batch."),
+        io.String.Output(display_name="text", tooltip="A sentence, then a table with a line a step."),
+        io.String.Output(display_name="json", tooltip="Every figure of every step and picture, as JSON."),
+    ]
+
+
+class LMLReport(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LMLReport",
+            display_name="LML Report",
+            category=inputs.CATEGORY,
+            description="Samples like LML KSampler and shows what each step did: how the path turns, how LML bends it, "
+            "and the time of model and sampler.",
+            search_aliases=SEARCH_ALIASES,
+            inputs=[
+                *inputs.ksampler_inputs(changing_seed=False),
+                *inputs.correction_inputs(),
+                inputs.settings_input(),
+            ],
+            outputs=_outputs(),
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        seed: int,
+        steps: int,
+        cfg: float,
+        scheduler: str,
+        positive: Any,
+        negative: Any,
+        latent_image: dict[str, Any],
+        denoise: float,
+        damping: float,
+        kappa: float,
+        settings: LMLSettings | None = None,
+    ) -> io.NodeOutput:
+        sampler = host.sampler(choice.scaled(settings, damping, kappa, model))
+        sigmas = host.schedule(model, scheduler, steps, denoise)
+
+        def sample(recorded: Any) -> dict[str, Any]:
+            return host.sample(model, recorded, sigmas, seed, cfg, positive, negative, latent_image)
+
+        return _report(cls, model, sampler, sample)
+
+
+class LMLReportCustom(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LMLReportCustom",
+            display_name="LML Report (Custom)",
+            category=inputs.CATEGORY,
+            description="LML Report in place of SamplerCustomAdvanced: any guider, an LML sampler, any sigmas.",
+            search_aliases=[*SEARCH_ALIASES, "samplercustomadvanced"],
+            inputs=[
+                io.Noise.Input("noise", tooltip="The noise to start from."),
+                io.Guider.Input("guider", tooltip="How model and prompts are asked."),
+                io.Sampler.Input("sampler", tooltip="A sampler of this pack: LML Sampler, LML Preset or LML Tune."),
+                io.Sigmas.Input("sigmas", tooltip="The noise levels of the run."),
+                io.Latent.Input("latent_image", tooltip="The latent to denoise."),
+            ],
+            outputs=_outputs(),
+        )
+
+    @classmethod
+    def execute(
+        cls, noise: Any, guider: Any, sampler: Any, sigmas: Tensor, latent_image: dict[str, Any]
+    ) -> io.NodeOutput:
+        def sample(recorded: Any) -> dict[str, Any]:
+            return host.guided.sample(guider, recorded, sigmas, noise, latent_image)
+
+        return _report(cls, guider.model_patcher, sampler, sample)
+
+
+def _report(
+    node: type[io.ComfyNode], model: Any, sampler: Any, sample: Callable[[Any], dict[str, Any]]
+) -> io.NodeOutput:
+    """Run `sample` with the sampler recorded, and show what it did."""
+    recorder = Recorder()
+    latent = sample(host.recorded(sampler, recorder))
+    if recorder.settings is None:
+        raise ValueError("there is no step to report: denoise is 0, or sigmas holds fewer than two values.")
+    report = Report(recorder.settings, recorder.read())
+    text, picture = report.text(), report.plot()
+    progress = host.running.Progress(model, len(report.steps))
+    progress.advance(len(report.steps))
+    progress.show(picture)  # in place of the sampler's last preview, which would stay on the node
+    plot = drawing.to_tensor(picture)
+    host.running.show_text(f"{report.conclusion()}\n{choice.summary(recorder.settings)}")
+    shown = {}
+    note = ""
+    if not progress.previews:
+        try:
+            shown = ui.PreviewImage(plot, cls=node).as_dict()
+        except OSError as error:  # a full disk: the latent is worth more
+            note = f"\nThe plot cannot be shown here: {error}"
+    return io.NodeOutput(latent, plot, text, report.json(), ui=ui.PreviewText(text + note).as_dict() | shown)

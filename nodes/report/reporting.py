@@ -1,0 +1,170 @@
+"""A recorded run as text, as JSON and as a plot."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from PIL import Image, ImageDraw
+
+from ...lml_sampler import LMLSettings
+from ...lml_sampler.diagnostics import StepReport
+from ..choice import describe
+from ..pictures.drawing import INK, Line, chart
+from ..pictures.lettering import load_font, wrap
+
+PANEL = (640, 330)
+LETTERS = 17
+"""Height of the letters: a plot is shown about 400 pixels wide on a node."""
+
+
+class Figure(NamedTuple):
+    """One figure of the report."""
+
+    name: str
+    """Of `StepReport`."""
+    heading: str
+    """In the table and in the legends."""
+
+
+COLUMNS = (
+    Figure("length", "|u|"),
+    Figure("across", "|u_perp|"),
+    Figure("turn", "turn °"),
+    Figure("rotation", "rotation °"),
+    Figure("gain", "gain"),
+    Figure("damping", "λ"),
+    Figure("trust", "trust"),
+    Figure("guidance", "guidance"),
+)
+
+PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("How the path turns", "degrees", {"turn": "turn of the path", "rotation": "bent by LML"}),
+    ("How far the turn is extrapolated", "share", {"gain": "gain", "trust": "trust"}),
+)
+"""Title, label, and the figures that are drawn with their names."""
+
+
+class Report:
+    """What one run did."""
+
+    def __init__(self, settings: LMLSettings, steps: Sequence[StepReport]) -> None:
+        self.settings = settings
+        self.steps = steps
+
+    def text(self) -> str:
+        """The table, means and ranges over the batch; then the times and what was left out."""
+        headings = ["step", "σ", *(column.heading for column in COLUMNS), "model s", "sampler s"]
+        rows = [headings, *(self._row(index, step) for index, step in enumerate(self.steps))]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        model = sum(step.model_seconds for step in self.steps)
+        sampler = sum(step.sampler_seconds for step in self.steps)
+        notes = [f"Step {index + 1}: {note}." for index, step in enumerate(self.steps) for note in step.notes]
+        summary = f"{len(self.steps)} steps: model {model:.3g} s, sampler {sampler:.3g} s (with the measuring)."
+        return "\n".join([self.conclusion(), describe(self.settings), *table, summary, *_merged(notes)])
+
+    def _row(self, index: int, step: StepReport) -> list[str]:
+        figures = [_show(getattr(step, column.name)) for column in COLUMNS]
+        times = [f"{step.model_seconds:.3g}", f"{step.sampler_seconds:.3g}"]
+        return [str(index + 1), f"{step.sigma:.4g}", *figures, *times]
+
+    def json(self) -> str:
+        """Everything, each figure for each picture of the batch; what is not a number is null."""
+        steps = [_finite(step._asdict()) for step in self.steps]
+        content = {
+            "format": "lml-sampler report",
+            "version": 1,
+            "settings": dataclasses.asdict(self.settings),
+            "steps": steps,
+        }
+        return json.dumps(content, indent=1, allow_nan=False)
+
+    def conclusion(self) -> str:
+        """What the run shows, in a sentence."""
+        turns = [(_mean(step.turn), index + 1) for index, step in enumerate(self.steps) if _numbers(step.turn)]
+        bent = [_mean(step.rotation) for step in self.steps if _numbers(step.rotation)]
+        model = sum(step.model_seconds for step in self.steps)
+        sampler = sum(step.sampler_seconds for step in self.steps)
+        time = f"the sampler took {sampler / max(model + sampler, 1e-9):.1%} of the time"
+        if not turns:
+            return f"One step: there is no turn to learn from; {time}."
+        most, where = max(turns)
+        lml = "LML corrects nothing"
+        if bent:
+            lml = f"LML bends {len(bent)} of {len(self.steps)} steps, by {sum(bent) / len(bent):.2g}° on average"
+        return f"The path turns most before step {where}, by {most:.2g}°; {lml}; {time}."
+
+    def plot(self) -> Image.Image:
+        """Three panels against the number of the step, one above the other, and the conclusion."""
+        panels = [panel for panel in (self._panel(*panel) for panel in PANELS) if panel is not None]
+        numbers = range(1, len(self.steps) + 1)
+        times = [
+            Line("model", numbers, [1000 * step.model_seconds for step in self.steps]),
+            Line("sampler", numbers, [1000 * step.sampler_seconds for step in self.steps]),
+        ]
+        panels.append(_chart("Time of a step", "milliseconds", True, times))
+        font = load_font(LETTERS)
+        lines = wrap(self.conclusion(), font, PANEL[0] - 2 * LETTERS)
+        top = round((len(lines) + 1) * LETTERS * 1.3)
+        sheet = Image.new("RGB", (PANEL[0], top + len(panels) * PANEL[1]), "white")
+        draw = ImageDraw.Draw(sheet)
+        for index, line in enumerate(lines):
+            draw.text((LETTERS, LETTERS * (0.7 + 1.3 * index)), line, INK, font)
+        for index, panel in enumerate(panels):
+            sheet.paste(panel, (0, top + index * PANEL[1]))
+        return sheet
+
+    def _panel(self, title: str, label: str, names: dict[str, str]) -> Image.Image | None:
+        lines = []
+        for name, shown in names.items():
+            values = [_numbers(getattr(step, name)) for step in self.steps]
+            if any(values):
+                means = [_mean(those) for those in values]
+                ranges = [(min(those), max(those)) if those else (math.nan, math.nan) for those in values]
+                lines.append(Line(shown, range(1, len(values) + 1), means, ranges=ranges))
+        return _chart(title, label, False, lines) if lines else None
+
+
+def _chart(title: str, label: str, log: bool, lines: Sequence[Line]) -> Image.Image:
+    return chart(lines, title=title, x_label="step", y_label=label, log_y=log, size=PANEL, letters=LETTERS)
+
+
+def _mean(values: Sequence[float] | None) -> float:
+    """The mean of what can be shown, nan if that is nothing."""
+    shown = _numbers(values)
+    return sum(shown) / len(shown) if shown else math.nan
+
+
+def _numbers(values: Sequence[float] | None) -> list[float]:
+    """What of the values can be shown."""
+    return [value for value in values or () if math.isfinite(value)]
+
+
+def _show(values: Sequence[float] | None) -> str:
+    """Mean and range."""
+    if values is None:
+        return "-"
+    if not all(map(math.isfinite, values)):
+        return "not finite"
+    mean, low, high = sum(values) / len(values), min(values), max(values)
+    return f"{mean:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{mean:.3g} ({low:.3g} to {high:.3g})"
+
+
+def _finite(value: Any) -> Any:
+    """A structure with null for numbers that JSON has not."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _merged(notes: Sequence[str]) -> list[str]:
+    """`Step 1: x.`, `Step 2: x.` as `Steps 1, 2: x.`"""
+    steps: dict[str, list[str]] = {}
+    for note in notes:
+        number, text = note.removeprefix("Step ").split(": ", 1)
+        steps.setdefault(text, []).append(number)
+    return [f"Step{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {text}" for text, numbers in steps.items()]

@@ -1,0 +1,163 @@
+"""The node that builds settings by hand: a scheme and what belongs to it."""
+
+import dataclasses
+from typing import Any, get_args
+
+from comfy_api.latest import io
+
+from ...lml_sampler import LMLSettings
+from ...lml_sampler.presets import Family, published
+from ...lml_sampler.settings import Arithmetic, Scheme, SolverType
+from .. import choice, host, inputs
+
+PUBLISHED = "as published"
+FAMILIES: dict[str, Family] = {"SD 1.5": "sd", "SD 2": "sd2", "FLUX": "flux"}
+
+
+def _target(*options: str) -> io.Input:
+    return io.Combo.Input(
+        "target",
+        options=list(options),
+        default="score",
+        tooltip="What is corrected. score: the predicted noise. velocity: for flow models only. increment: what the "
+        "scheme adds. direction: only the noise that is put back, as the released DDIM does.",
+    )
+
+
+def _damping_mode() -> io.Input:
+    return io.Combo.Input(
+        "damping_mode",
+        options=["adaptive", "relative"],
+        default="adaptive",
+        tooltip="relative: the same damping at each step. adaptive: more where the path turns.",
+    )
+
+
+def _multistep(scheme: str) -> io.DynamicCombo.Option:
+    order = io.Int.Input("order", default=2, min=2, max=3, tooltip="How many model calls a step combines.")
+    solver_type = io.Combo.Input(
+        "solver_type",
+        options=list(get_args(SolverType)),
+        default="midpoint",
+        tooltip="Form of the second order; only where two solvers are compared.",
+    )
+    return io.DynamicCombo.Option(scheme, [order, solver_type, _target("score", "increment"), _damping_mode()])
+
+
+def _published() -> io.DynamicCombo.Option:
+    return io.DynamicCombo.Option(
+        PUBLISHED,
+        [
+            io.Combo.Input(
+                "family",
+                options=list(FAMILIES),
+                default="SD 1.5",
+                tooltip="Whose numbers of the paper.",
+            ),
+            io.Int.Input(
+                "steps", default=8, min=1, max=inputs.MAX_STEPS, tooltip="Steps of the run: λ depends on them."
+            ),
+            io.Combo.Input(
+                "arithmetic",
+                options=list(get_args(Arithmetic)),
+                default="exact",
+                tooltip="exact, or as the released code computes it in float32: mostly rounding noise.",
+            ),
+        ],
+    )
+
+
+class LMLSampler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LMLSampler",
+            display_name="LML Sampler",
+            category=inputs.CATEGORY,
+            description="LML as a SAMPLER for SamplerCustom and SamplerCustomAdvanced, with every setting of its own.",
+            search_aliases=[*inputs.SEARCH_ALIASES, "samplercustom", "dpm solver", "ddim", "published"],
+            inputs=[
+                io.DynamicCombo.Input(
+                    "scheme",
+                    options=[
+                        io.DynamicCombo.Option("auto", []),
+                        io.DynamicCombo.Option(
+                            "ddim", [_target("score", "velocity", "increment", "direction"), _damping_mode()]
+                        ),
+                        _multistep("dpmsolver"),
+                        _multistep("dpmsolver++"),
+                        _published(),
+                    ],
+                    tooltip="auto: right for nearly everything. ddim, dpmsolver, dpmsolver++: plain samplers, "
+                    "corrected. as published: the numbers of the paper to the letter, which make static.",
+                ),
+                *inputs.correction_inputs(),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    advanced=True,
+                    tooltip="Share of the steps after which the correction starts. 0 corrects from the start.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    advanced=True,
+                    tooltip="Share of the steps after which the correction ends. 1 corrects to the end.",
+                ),
+            ],
+            outputs=[inputs.sampler_output(), inputs.settings_output()],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        damping: float | None = None,
+        kappa: float | None = None,
+        start_percent: float | None = None,
+        end_percent: float | None = None,
+        scheme: Any = None,
+    ) -> bool | str:
+        try:
+            choice.check_factors(damping, kappa)
+            if start_percent is None or end_percent is None:  # connected: not known yet
+                return True
+            LMLSettings(start_percent=start_percent, end_percent=end_percent)
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        damping: float,
+        kappa: float,
+        start_percent: float,
+        end_percent: float,
+        scheme: dict[str, Any] | None = None,
+    ) -> io.NodeOutput:
+        base = dataclasses.replace(settings_of(scheme), start_percent=start_percent, end_percent=end_percent)
+        settings = choice.scaled(base, damping, kappa)
+        host.running.show_text(choice.summary(settings))
+        return io.NodeOutput(host.sampler(settings), settings)
+
+
+def settings_of(scheme: dict[str, Any] | None) -> LMLSettings:
+    """The settings of the choice `scheme` and of the inputs that it shows; ComfyUI hands over None if it is none.
+
+    Raises:
+        ValueError: there is no such scheme; see `LMLSettings`.
+    """
+    if scheme is None:
+        raise ValueError(f"scheme is none of the choices. Choose one of {', '.join([*get_args(Scheme), PUBLISHED])}.")
+    shown = dict(scheme)
+    name = shown.pop("scheme")
+    if name != PUBLISHED:
+        return LMLSettings(scheme=name, **shown)
+    settings = published(FAMILIES[shown["family"]], shown["steps"])
+    return dataclasses.replace(settings, arithmetic=shown["arithmetic"])

@@ -1,0 +1,33 @@
+"""The node that puts LML around another sampler."""
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ...lml_sampler.settings import LMLSettings
+from .. import choice, host, inputs
+
+
+class LMLWrapSampler(choice.Corrected):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LMLWrapSampler",
+            display_name="LML Wrap Sampler",
+            category=inputs.CATEGORY,
+            description="LML around another sampler: each model call is corrected by what the call before has taught. "
+            "It can help at few steps: compare before you keep it.",
+            search_aliases=[*inputs.SEARCH_ALIASES, "wrapper", "around", "modify sampler"],
+            inputs=[
+                io.Sampler.Input(
+                    "sampler",
+                    tooltip="The sampler to correct: one of KSamplerSelect, or of another sampler node.",
+                ),
+                *inputs.correction_inputs(),
+            ],
+            outputs=[io.Sampler.Output(tooltip="The corrected sampler, for SamplerCustom and SamplerCustomAdvanced.")],
+        )
+
+    @classmethod
+    def execute(cls, sampler: Any, damping: float, kappa: float) -> io.NodeOutput:
+        return io.NodeOutput(host.wrapped_sampler(sampler, choice.scaled(LMLSettings(), damping, kappa)))

@@ -1,0 +1,3 @@
+"""A grid of pictures over two parameters."""
+
+from .node import LMLSweep as LMLSweep

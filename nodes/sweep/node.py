@@ -1,0 +1,175 @@
+"""A grid of pictures over two parameters, as one labelled sheet."""
+
+import logging
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ...lml_sampler import LMLSettings
+from .. import choice, host, inputs
+from ..pictures import contact_sheet, drawing
+from ..pictures.runs import Run, Source
+from ..pictures.scene import Scene
+from . import values
+from .values import AXES, NONE
+
+log = logging.getLogger(__name__)
+
+
+def _axis(what: str, default: str, shown: str, options: list[str]) -> list[io.Input]:
+    return [
+        io.Combo.Input(f"{what}s", options=options, default=default, tooltip=f"What changes from {what} to {what}."),
+        io.String.Input(
+            f"{what}_values",
+            default=shown,
+            display_name=f"values of {what}s",
+            tooltip="Values between commas; decimal point, not comma. low:high:count is a "
+            "range of numbers: 0:1:5. sampler takes lml and any of ComfyUI's; scheme an order after a space: "
+            "dpmsolver++ 2.",
+        ),
+    ]
+
+
+class LMLSweep(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LMLSweep",
+            display_name="LML Sweep",
+            category=inputs.CATEGORY,
+            description="A grid of pictures over any two of λ, κ, steps, scheme, sampler and CFG, all from "
+            "the same seed, as one labelled sheet.",
+            search_aliases=["lml", "sweep", "grid", "xy plot", "contact sheet", "compare samplers", "parameter"],
+            inputs=[
+                *inputs.ksampler_inputs(changing_seed=False),
+                io.Vae.Input("vae", tooltip="Decodes the pictures."),
+                *_axis("column", "κ", "0, 0.5, 1", list(AXES)),
+                *_axis("row", "steps", "5, 8, 12", [NONE, *AXES]),
+                io.Int.Input(
+                    "cell_size",
+                    default=256,
+                    min=32,
+                    max=2048,
+                    advanced=True,
+                    tooltip="Longer side of a picture on the sheet in pixels. The single pictures keep their size.",
+                ),
+                *inputs.correction_inputs(),
+                inputs.settings_input(),
+            ],
+            outputs=[
+                io.Image.Output(display_name="sheet", tooltip="All pictures with their values."),
+                io.Image.Output(
+                    display_name="images", tooltip="The single pictures, row by row, in their full size, as a batch."
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        columns: str | None = None,
+        column_values: str | None = None,
+        rows: str | None = None,
+        row_values: str | None = None,
+        damping: float | None = None,
+        kappa: float | None = None,
+    ) -> bool | str:
+        try:
+            choice.check_factors(damping, kappa)
+            if columns is None or column_values is None or rows is None or row_values is None:  # connected
+                return True
+            _check_axes(columns, rows)
+            values.parse_grid(columns, column_values, rows, row_values, host.sampler_names())
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        seed: int,
+        steps: int,
+        cfg: float,
+        scheduler: str,
+        positive: Any,
+        negative: Any,
+        latent_image: dict[str, Any],
+        denoise: float,
+        vae: Any,
+        columns: str,
+        column_values: str,
+        rows: str,
+        row_values: str,
+        cell_size: int,
+        damping: float,
+        kappa: float,
+        settings: LMLSettings | None = None,
+    ) -> io.NodeOutput:
+        across, down = values.parse_grid(columns, column_values, rows, row_values, host.sampler_names())
+        varied = (columns, rows)
+        base = choice.scaled(settings, 1.0 if "λ" in varied else damping, 1.0 if "κ" in varied else kappa, model)
+        grid = [[values.run_of({columns: x, rows: y}, steps, cfg, base) for x in across] for y in down]
+        fixed = {"steps": steps, "CFG": cfg, "λ": damping, "κ": kappa}
+        title = ", ".join(
+            [f"seed {seed}", scheduler] + [f"{name} {value:g}" for name, value in fixed.items() if name not in varied]
+        )
+        names = [values.label(columns, value) for value in across]
+        sides = [values.label(rows, value) for value in down]
+        sheet = Sheet(grid, names, sides, title, cell_size)
+        scene = Scene(model, positive, negative, latent_image, scheduler, denoise)
+        images = sheet.fill(Source(scene, vae, seed))
+        return io.NodeOutput(drawing.to_tensor(sheet.draw()), images)
+
+
+def _check_axes(columns: str, rows: str) -> None:
+    """Raise ValueError for an axis that is not in the lists, which ComfyUI leaves to a node that validates."""
+    for name, axis, allowed in (("columns", columns, AXES), ("rows", rows, (NONE, *AXES))):
+        if axis not in allowed:
+            raise ValueError(f"{name} is {axis!r}; choose one of {', '.join(allowed)}.")
+
+
+class Sheet:
+    """The grid while it grows."""
+
+    def __init__(self, grid: list[list[Run]], columns: list[str], rows: list[str], title: str, size: int) -> None:
+        self.grid, self.columns, self.rows, self.title, self.size = grid, columns, rows, title, size
+        self.shown: dict[Run, contact_sheet.Cell] = {}
+
+    def draw(self) -> Any:
+        """The sheet as far as it is."""
+        cells = [[self.shown.get(run) for run in row] for row in self.grid]
+        return contact_sheet.contact_sheet(cells, self.columns, self.rows, self.title)
+
+    def fill(self, source: Source) -> Tensor:
+        """Run every cell, equal ones once. Gives all pictures row by row; those of failed cells are messages.
+
+        Raises:
+            RuntimeError: all cells failed.
+        """
+        runs = list(dict.fromkeys(run for row in self.grid for run in row))
+        progress = host.running.Progress(source.scene.model, sum(run.steps for run in runs))
+        images: dict[Run, Tensor] = {}
+        for run in runs:
+            try:
+                images[run] = source.pictures(run, progress.callback)
+                self.shown[run] = contact_sheet.tile(images[run], self.size)
+            except host.running.Cancelled:
+                raise
+            except Exception as error:  # a cell may fail for any reason; the others are kept
+                log.exception("LML Sweep: %s failed", run)
+                host.running.recover(error)
+                self.shown[run] = str(error) or type(error).__name__
+            progress.advance(run.steps)
+            if progress.previews:
+                progress.show(self.draw())
+        if not images:
+            raise RuntimeError(f"All {len(runs)} runs of the sweep failed. The first: {self.shown[runs[0]]}")
+        shape = next(iter(images.values())).shape
+        for run in runs:
+            if run not in images:
+                card = contact_sheet.message_card(str(self.shown[run]), (shape[2], shape[1]))
+                images[run] = drawing.to_tensor(card).expand(shape)
+        return torch.cat([images[run] for row in self.grid for run in row])

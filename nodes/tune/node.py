@@ -1,0 +1,131 @@
+"""Finds the settings that come closest to the converged solution, by measuring."""
+
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ...lml_sampler import LMLSettings
+from .. import choice, host, inputs
+from ..pictures import drawing
+from ..pictures.scene import Scene
+from .search import Search
+from .task import Task, candidates, check_reference
+from .tuning import parameter as parameter_of
+
+AS_PRESET, ALL = "as the settings", "try all"
+
+
+class LMLTune(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LMLTune",
+            display_name="LML Tune",
+            category=inputs.CATEGORY,
+            description="Measures which λ (or κ) comes closest to the finished picture with your model, prompt, size "
+            "and number of steps, and hands it to the samplers.",
+            search_aliases=["lml", "tune", "calibrate", "optimize", "optimise", "search", "best settings", "benchmark"],
+            inputs=[
+                *inputs.ksampler_inputs(changing_seed=False),
+                io.Combo.Input(
+                    "parameter",
+                    options=["λ", "κ"],
+                    default="λ",
+                    tooltip="The number to search for, starting from the node; the rest stays as it is.",
+                ),
+                io.Combo.Input(
+                    "schemes",
+                    options=[AS_PRESET, ALL],
+                    default=AS_PRESET,
+                    tooltip="try all: search among the schemes, too. It needs more evaluations.",
+                ),
+                io.Int.Input(
+                    "evaluations",
+                    default=12,
+                    min=4,
+                    max=200,
+                    tooltip="The most settings to try. One costs steps x seeds model calls.",
+                ),
+                io.Int.Input(
+                    "seeds",
+                    default=2,
+                    min=1,
+                    max=32,
+                    tooltip="How many seeds the error is averaged over, from seed on. A batch counts as well.",
+                ),
+                io.Int.Input(
+                    "reference_steps",
+                    default=100,
+                    min=10,
+                    max=10000,
+                    advanced=True,
+                    tooltip="Steps of the reference: enough that more would change nothing.",
+                ),
+                *inputs.correction_inputs(),
+                inputs.settings_input(),
+            ],
+            outputs=[
+                io.Sampler.Output(tooltip="The tuned sampler, for SamplerCustom and SamplerCustomAdvanced."),
+                inputs.settings_output("The tuned settings, for the LML nodes and LML Save Preset."),
+                io.Image.Output(
+                    display_name="plot", tooltip="Error against the parameter; ComfyUI's samplers as lines."
+                ),
+                io.String.Output(display_name="report", tooltip="What was measured, in words and figures."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        steps: int | None = None,
+        reference_steps: int | None = None,
+        damping: float | None = None,
+        kappa: float | None = None,
+    ) -> bool | str:
+        try:
+            choice.check_factors(damping, kappa)
+            if steps is None or reference_steps is None:  # connected: not known yet
+                return True
+            check_reference(steps, reference_steps)
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        seed: int,
+        steps: int,
+        cfg: float,
+        scheduler: str,
+        positive: Any,
+        negative: Any,
+        latent_image: dict[str, Any],
+        denoise: float,
+        parameter: str,
+        schemes: str,
+        evaluations: int,
+        seeds: int,
+        reference_steps: int,
+        damping: float,
+        kappa: float,
+        settings: LMLSettings | None = None,
+    ) -> io.NodeOutput:
+        base = choice.scaled(settings, damping, kappa, model)
+        task = Task(
+            Scene(model, positive, negative, latent_image, scheduler, denoise),
+            base,
+            parameter_of(parameter, base),
+            candidates(base) if schemes == ALL else {choice.scheme_name(base): base},
+            steps,
+            cfg,
+            tuple((seed + k) % 2**64 for k in range(seeds)),
+            evaluations,
+            reference_steps,
+        )
+        search = Search(task)
+        search.run(host.running.user_folder("tune"), host.running.show_text)
+        text, plot = search.report(), drawing.to_tensor(search.plot())
+        host.running.show_text(text)
+        return io.NodeOutput(host.sampler(search.settings), search.settings, plot, text, ui=ui.PreviewText(text))
