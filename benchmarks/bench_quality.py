@@ -33,114 +33,19 @@ and the summary of docs/measurements.md.
 
 import argparse
 import json
-import logging
 import re
-import signal
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
-from typing import Any
 
-import torch
-from comfy_host.inprocess import load_pack
 from comfy_host.install import ROOT
 from quality import plots, summary
-from quality.grid import ZOO, Task, tasks
+from quality.grid import ZOO, tasks
+from quality.running import load_quietly, run, trained
 from quality.store import FOLDER, Cells, Record
-from tqdm import tqdm
-from zoo.problems import weights_file
 
-WORKERS = 2
-BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
 PAGE = ROOT / "docs" / "measurements.md"
 IMAGES = ROOT / "docs" / "images"
 BLOCK = re.compile(r"(?<=<!-- quality -->\n).*?(?=<!-- end quality -->)", re.DOTALL)
-
-
-def start_worker() -> None:
-    """Load ComfyUI into a process; the terminal's Ctrl-C is for the parent alone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    load_quietly()
-
-
-def load_quietly() -> None:
-    """Load ComfyUI without its log lines and without the warnings of its samplers."""
-    torch.set_num_threads(1)
-    logging.disable(logging.INFO)
-    warnings.simplefilter("ignore", UserWarning)
-    load_pack()
-
-
-def converge(solution: Any) -> None:
-    """In a worker: see that a converged solution is there."""
-    from quality import work
-
-    work.converged(solution)
-
-
-def run_task(task: Task) -> list[Record]:
-    """In a worker: make cells."""
-    from quality import work
-
-    return work.run_task(task)
-
-
-def missing(wanted: Iterable[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> Iterator[Task]:
-    """The tasks less their cells that are there."""
-    for task in wanted:
-        calls = tuple(count for count in task.calls if keys[task, count] not in cells.found)
-        if calls:
-            yield task._replace(calls=calls)
-
-
-def in_workers(
-    pool: ProcessPoolExecutor,
-    job: Callable[[Any], Any],
-    inputs: list[Any],
-    progress: tqdm,
-    weigh: Callable[[Any], float],
-) -> Iterator[Any]:
-    """Results as they come; the first error ends the run, but what is finished was given."""
-    futures: dict[Future[Any], float] = {pool.submit(job, entry): weigh(entry) for entry in inputs}
-    for future in as_completed(futures):
-        yield future.result()
-        progress.update(futures[future])
-
-
-def run(wanted: list[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> None:
-    """Make the missing cells in worker processes."""
-    todo, expected = list(missing(wanted, keys, cells)), set(keys.values())
-    if not todo:
-        return
-    solutions = list(dict.fromkeys(task.condition.solution for task in todo))
-    # The dear ones first, so that no worker is left alone with one at the end.
-    solutions.sort(key=lambda solution: solution.exact)
-    todo.sort(key=lambda task: (task.condition.exact, task.condition))
-    # A pool that is never shut down by `with`: that would wait for all that is queued after Ctrl-C.
-    pool = ProcessPoolExecutor(WORKERS, get_context("spawn"), start_worker)
-    try:
-        with tqdm(total=len(solutions), desc="converged solutions", bar_format=BAR) as progress:
-            for _ in in_workers(pool, converge, solutions, progress, lambda solution: 1):
-                pass
-        with tqdm(total=sum(task.cost for task in todo), desc="cells", bar_format=BAR) as progress:
-            for records in in_workers(pool, run_task, todo, progress, lambda task: task.cost):
-                for record in records:
-                    if record["key"] not in expected:
-                        raise SystemExit("The sources changed during the run. Run it again; what is finished is kept.")
-                    cells.add(record)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def zoo_is_there() -> bool:
-    """Whether the networks of the zoo are trained; says so if not."""
-    lacking = [name for name in ZOO if not weights_file(name).exists()]
-    if lacking:
-        print(f"Without the zoo: {', '.join(lacking)} missing. `make zoo` trains them.")
-    return not lacking
 
 
 def report(records: list[Record]) -> str:
@@ -193,7 +98,7 @@ def main() -> None:
     from quality import work
     from quality.probing import names
 
-    zoo = zoo_is_there()
+    zoo = trained(ZOO)
     wanted = [task for task in tasks(names(), quick) if zoo or task.condition.family != "zoo"]
     keys = {(task, count): work.cell_key(task.condition, task.entry, count) for task in wanted for count in task.calls}
     cells = Cells(FOLDER / "cells.jsonl")

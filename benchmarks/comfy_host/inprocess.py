@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import sys
+from pathlib import Path
 from types import ModuleType
 
 from .install import ROOT, comfyui_path
@@ -27,3 +28,25 @@ def load_pack() -> ModuleType:
     if not asyncio.run(nodes.load_custom_node(str(ROOT))):
         raise RuntimeError("ComfyUI did not load the pack; its log says why")
     return sys.modules[str(ROOT).replace(".", "_x_")]
+
+
+def other_packs() -> list[Path]:
+    """The folders of other packs in the `custom_nodes` of this ComfyUI."""
+    folders = sorted((comfyui_path() / "custom_nodes").iterdir())
+    return [folder for folder in folders if (folder / "__init__.py").is_file() and folder.resolve() != ROOT]
+
+
+def load_other_packs() -> None:
+    """Let ComfyUI load them too, after `load_pack`.
+
+    Raises:
+        RuntimeError: it did not load one of them.
+    """
+    import nodes
+    import server
+
+    if other_packs():
+        server.PromptServer(asyncio.new_event_loop())  # where they add their routes
+    for folder in other_packs():
+        if not asyncio.run(nodes.load_custom_node(str(folder))):
+            raise RuntimeError(f"ComfyUI did not load {folder}; its log says why. Mend it, or take it out.")

@@ -42,8 +42,9 @@ class BareProblem(ABC):
 
     def __init__(self, sampling: Any, noise: Tensor, cfg: float, seed: int) -> None:
         self.noise, self.cfg, self.seed, self.calls = noise, cfg, seed, 0
-        self.model_patcher = SimpleNamespace(get_model_object=lambda name: sampling, model=self)
-        self.inner_model = SimpleNamespace(model_sampling=sampling)
+        cpu, network = torch.device("cpu"), torch.nn.Module()
+        self.model_patcher = SimpleNamespace(get_model_object=lambda name: sampling, model=self, load_device=cpu)
+        self.inner_model = SimpleNamespace(model_sampling=sampling, diffusion_model=network, device=cpu)
 
     @abstractmethod
     def conditional(self, x: Tensor, sigma: float) -> Tensor:

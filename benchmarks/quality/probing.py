@@ -28,11 +28,11 @@ def sigmas(model_patcher: Any, entry: Entry, scheduler: str, steps: int) -> Tens
 def names() -> Names:
     """What the choice of cells needs to know of the samplers."""
     everything = entries()
-    peers = tuple(name for name, entry in everything.items() if entry.kind == "peer")
+    peers = tuple(name for name, entry in everything.items() if entry.kind == "peer" and _runs(name))
     quick = frozenset({AUTO, PAPER, *(f"LML ddim, g {gain}" for gain in GAINS)})
     return Names(
         peers=peers,
-        lml=tuple(name for name in everything if name not in peers),
+        lml=tuple(name for name, entry in everything.items() if entry.kind != "peer"),
         stochastic=frozenset(name for name in peers if adds_noise(name)),
         quick_lml=quick,
     )
@@ -54,6 +54,16 @@ def steps_within(name: str, calls: int) -> int | None:
     """
     most = CALLS_FEWER.get(name, 1) * calls
     return next((steps for steps in range(most, 0, -1) if 0 < calls_of(name, steps) <= calls), None)
+
+
+def _runs(name: str) -> bool:
+    """Whether a sampler runs here at all: those of other packs may need a whole model, or a GPU."""
+    try:
+        calls_of(name, 6)
+    except Exception as error:  # whatever another pack raises
+        print(f"{name} is left out: {error}")
+        return False
+    return True
 
 
 def adds_noise(name: str) -> bool:

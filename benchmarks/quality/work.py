@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from comfy_host.inprocess import other_packs
 from comfy_host.install import ROOT
 from comfyui_version import __version__ as comfyui_version
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from zoo.problems import weights_file
 
 from . import exact, network, zoo_problem
 from .entries import Entry, entries
-from .grid import SEED, ZOO, Condition, Task
+from .grid import SEED, Condition, Task
 from .measures import Frechet, median, rms, rms_interval
 from .probing import sigmas, steps_within
 from .store import Record, hash_of, kept_array, key_of
@@ -66,12 +67,24 @@ problem_of = lru_cache(maxsize=2)(build_problem)
 
 @cache
 def versions() -> Record:
-    """What besides the samplers decides the figures."""
+    """What decides all figures: the packages and the code that measures."""
     names = ("bare", "exact", "network", "zoo_problem", "published", "measures", "probing", "work")
     measured = [HERE / f"{name}.py" for name in names]
     measured += [HERE.parent / "shapes.py", *(ROOT / "nodes" / "demo" / "weights").glob("*.safetensors")]
-    measured += [weights_file(name) for name in ZOO if weights_file(name).exists()]
-    return {"comfyui": comfyui_version, "torch": torch.__version__, "benchmark": hash_of(measured)}
+    packs = {folder.name: hash_of(folder.rglob("*.py")) for folder in other_packs()}
+    own = {"comfyui": comfyui_version, "torch": torch.__version__, "benchmark": hash_of(measured)}
+    return {**own, "packs": packs} if packs else own
+
+
+@cache
+def zoo_version(problem: str) -> Record:
+    """What decides the figures on a network of the zoo."""
+    return {"weights": hash_of([weights_file(problem)])}
+
+
+def versions_of(condition: Condition) -> Record:
+    """What besides the samplers decides the figures under a condition."""
+    return versions() | (zoo_version(condition.problem) if condition.family == "zoo" else {})
 
 
 @cache
@@ -83,7 +96,7 @@ def lml_version() -> str:
 def identity(condition: Condition, entry: Entry, calls: int) -> Record:
     """All that defines a cell."""
     result: Record = {"condition": condition._asdict(), "calls": calls, "entry": entry.name, "seed": SEED}
-    result |= {"samples": condition.samples, **versions()}
+    result |= {"samples": condition.samples, **versions_of(condition)}
     if entry.settings is not None:
         result |= {"settings": repr(entry.settings(condition.path == "flow", calls)), "lml": lml_version()}
     return result
@@ -96,7 +109,7 @@ def cell_key(condition: Condition, name: str, calls: int) -> str:
 
 def converged(solution: Condition) -> NDArray[np.float64]:
     """The converged solution, `[B, D]`, computed once and kept."""
-    about = {"solution": solution._asdict(), "seed": SEED, "samples": solution.samples, **versions()}
+    about = {"solution": solution._asdict(), "seed": SEED, "samples": solution.samples, **versions_of(solution)}
 
     def make() -> NDArray[np.float64]:
         problem = build_problem(solution, torch.float64)

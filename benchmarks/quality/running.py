@@ -1,0 +1,104 @@
+"""Runs cells in worker processes, each with a ComfyUI of its own."""
+
+import logging
+import signal
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+from comfy_host.inprocess import load_other_packs, load_pack
+from tqdm import tqdm
+from zoo.problems import weights_file
+
+from .grid import Task
+from .store import Cells, Record
+
+WORKERS = 2
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
+
+
+def start_worker() -> None:
+    """Load ComfyUI into a process; the terminal's Ctrl-C is for the parent alone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    load_quietly()
+
+
+def load_quietly() -> None:
+    """Load ComfyUI with its packs, without log lines and without the warnings of its samplers."""
+    torch.set_num_threads(1)
+    logging.disable(logging.INFO)
+    warnings.simplefilter("ignore", UserWarning)
+    load_pack()
+    load_other_packs()
+
+
+def converge(solution: Any) -> None:
+    """In a worker: see that a converged solution is there."""
+    from . import work
+
+    work.converged(solution)
+
+
+def run_task(task: Task) -> list[Record]:
+    """In a worker: make cells."""
+    from . import work
+
+    return work.run_task(task)
+
+
+def missing(wanted: Iterable[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> Iterator[Task]:
+    """The tasks less their cells that are there."""
+    for task in wanted:
+        calls = tuple(count for count in task.calls if keys[task, count] not in cells.found)
+        if calls:
+            yield task._replace(calls=calls)
+
+
+def in_workers(
+    pool: ProcessPoolExecutor,
+    job: Callable[[Any], Any],
+    inputs: list[Any],
+    progress: tqdm,
+    weigh: Callable[[Any], float],
+) -> Iterator[Any]:
+    """Results as they come; the first error ends the run, but what is finished was given."""
+    futures: dict[Future[Any], float] = {pool.submit(job, entry): weigh(entry) for entry in inputs}
+    for future in as_completed(futures):
+        yield future.result()
+        progress.update(futures[future])
+
+
+def run(wanted: list[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> None:
+    """Make the missing cells in worker processes."""
+    todo, expected = list(missing(wanted, keys, cells)), set(keys.values())
+    if not todo:
+        return
+    solutions = list(dict.fromkeys(task.condition.solution for task in todo))
+    # The dear ones first, so that no worker is left alone with one at the end.
+    solutions.sort(key=lambda solution: solution.exact)
+    todo.sort(key=lambda task: (task.condition.exact, task.condition))
+    # A pool that is never shut down by `with`: that would wait for all that is queued after Ctrl-C.
+    pool = ProcessPoolExecutor(WORKERS, get_context("spawn"), start_worker)
+    try:
+        with tqdm(total=len(solutions), desc="converged solutions", bar_format=BAR) as progress:
+            for _ in in_workers(pool, converge, solutions, progress, lambda solution: 1):
+                pass
+        with tqdm(total=sum(task.cost for task in todo), desc="cells", bar_format=BAR) as progress:
+            for records in in_workers(pool, run_task, todo, progress, lambda task: task.cost):
+                for record in records:
+                    if record["key"] not in expected:
+                        raise SystemExit("The sources changed during the run. Run it again; what is finished is kept.")
+                    cells.add(record)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def trained(names: Sequence[str]) -> bool:
+    """Whether networks of the zoo are trained; says so if not."""
+    lacking = [name for name in names if not weights_file(name).exists()]
+    if lacking:
+        print(f"Without the zoo: {', '.join(lacking)} missing. `make zoo` trains them.")
+    return not lacking
