@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process unless told otherwise: more threads than free cores make a step several times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup test test-full test-workflows test-hosts host-templates lint node-definitions workflows demo demo-model bench-arithmetic bench-step-cost bench-quality bench-pairs zoo zoo-distill zoo-sheets eval-demo
+.PHONY: setup test test-full test-workflows test-hosts host-templates lint node-definitions workflows demo demo-model bench-arithmetic bench-step-cost bench-quality bench-pairs bench-distilled zoo zoo-distill zoo-sheets eval-demo
 
 setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
@@ -65,6 +65,10 @@ bench-quality: setup
 # One schedule for all beside the best sampler and schedule of each cell (under an hour on two cores).
 bench-pairs: setup
 	$(BIN)/python benchmarks/bench_pairs.py $(ARGS)
+
+# LML on networks of few steps and on a pair of experts (minutes, after zoo and zoo-distill).
+bench-distilled: setup
+	$(BIN)/python benchmarks/bench_distilled.py
 
 # Train the networks that samplers are measured on (40 minutes of a core; ARGS="NAME ..." for some of them), then their
 # students of few steps and a pair of experts (10 minutes), and draw samples of what is there.

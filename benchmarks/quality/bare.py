@@ -84,10 +84,11 @@ class BareProblem(ABC):
         sampling = self.inner_model.model_sampling
         return sampling.noise_scaling(sampling.sigma_max, self.noise, torch.zeros_like(self.noise), True)
 
-    def run(self, sampler: Any, sigmas: Tensor) -> Tensor:
-        """Sample from the problem's noise; `[B, D]`."""
+    def run(self, sampler: Any, sigmas: Tensor, latent: Tensor | None = None) -> Tensor:
+        """Sample from the problem's noise, or go on with the latent of a run that was broken off; `[B, D]`."""
         self.calls = 0
         extra_args = {"seed": self.seed, "model_options": {}}
+        noise = self.noise.clone() if latent is None else torch.zeros_like(self.noise)
+        latent = torch.zeros_like(self.noise) if latent is None else latent.view_as(self.noise)
         with torch.inference_mode():
-            latent, noise = torch.zeros_like(self.noise), self.noise.clone()
             return sampler.sample(self, sigmas.to(noise.dtype), extra_args, None, noise, latent, None, True).flatten(1)
