@@ -1,5 +1,6 @@
 """What one run did, step by step: collected on the device, read to the host once after the run."""
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,11 +9,11 @@ import torch
 from torch import Tensor
 
 from .correction import inner, measure_turn, nonzero
-from .parametrization import Level
+from .parametrization import Level, noise_ratio
 from .settings import LMLSettings
 from .step import Figures
 
-FIGURES = ("length", "across", "turn", "rotation", "gain", "damping", "trust", "guidance")
+FIGURES = ("length", "across", "turn", "rotation", "gain", "damping", "trust", "guidance", "news")
 """The figures that a step has for each sample."""
 
 
@@ -41,6 +42,8 @@ class StepReport(NamedTuple):
     """Scheme `auto`: the share of the hindsight that was applied to the step before, 0 to 1."""
     guidance: list[float] | None
     """How much guidance adds to the noise prediction, in units of |u|, where that is known."""
+    news: list[float] | None
+    """About how far the picture would end elsewhere without this call, as a length; see `news`."""
     notes: tuple[str, ...]
     """What was left out at this step, and why."""
     model_seconds: float
@@ -61,6 +64,7 @@ class Recorder:
         self._figures: list[dict[str, Tensor]] = []
         self._notes: list[list[str]] = []
         self._marks: list[Any] = []
+        self._answers: list[Tensor | None] = []
         self._device = torch.device("cpu")
 
     def begin(self, settings: LMLSettings, levels: Sequence[Level], device: torch.device) -> None:
@@ -103,6 +107,12 @@ class Recorder:
         """The figures of this step and their weight, for each part of the latent, and why the step was plain."""
         shown = [(figures, weight) for figures, weight in parts if figures is not None]
         measured = [measure(figures, weight) for figures, weight in shown]
+        here = len(self._notes) - 1
+        for values, (figures, weight), before in zip(measured, shown, self._answers, strict=False):
+            if figures.denoised is not None and before is not None:
+                levels = self._levels[here - 1], self._levels[here]
+                values["news"] = news(figures.denoised - before, *levels, weight)
+        self._answers = [figures.denoised for figures, _ in shown]
         for name in measured[0] if measured else ():
             self._figures[-1][name] = torch.cat([values[name].flatten() for values in measured])
         notes = [note] if note else [note for figures, _ in shown for note in figures.notes]
@@ -142,7 +152,7 @@ class Recorder:
 
 def measure(figures: Figures, weight: Tensor | None) -> dict[str, Tensor]:
     """The numbers of `FIGURES` for each sample, `[B, 1, ...]`; `weight` as in `Step`."""
-    vector, previous, corrected, damping, trust, _, guidance = figures
+    vector, previous, corrected, damping, trust, _, guidance, _ = figures
     turn = measure_turn(vector, vector if previous is None else previous, weight)
     length = turn.energy.sqrt()
     values = {"length": length}
@@ -162,3 +172,14 @@ def measure(figures: Figures, weight: Tensor | None) -> dict[str, Tensor]:
     if guidance is not None:
         values["guidance"] = (inner(guidance, guidance, weight) / nonzero(turn.energy)).sqrt()
     return values
+
+
+def news(change: Tensor, before: Level, here: Level, weight: Tensor | None) -> Tensor:
+    """How far the picture would end elsewhere, had the model's answer not changed on the step to `here`, `[B, 1, ...]`.
+
+        |change| (1 - tau / tau before) / sqrt(1 + tau^2),    tau = sigma / alpha
+
+    moves the state, and a state that is off at tau ends that much less off for data of unit width.
+    """
+    share = (1 - noise_ratio(here, before)) * here.alpha / math.hypot(here.alpha, here.sigma)
+    return inner(change, change, weight).sqrt() * share

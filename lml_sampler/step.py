@@ -54,6 +54,8 @@ class Figures(NamedTuple):
     """What was left out, and why."""
     guidance: Tensor | None = None
     """What guidance adds to the noise prediction, `[B, ...]`, if that is known."""
+    denoised: Tensor | None = None
+    """The model's answer, `[B, ...]`, if it is to be compared with the next one."""
 
 
 class Solver(Protocol):

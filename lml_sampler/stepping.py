@@ -56,8 +56,9 @@ class Stepper:
         for index, part in enumerate(split_parts(x, self.parts)):
             own, answer, alone = step._replace(weight=self._weights[index]), answers[index], unguided[index]
             part, self._states[index], shown = self._solver.step(part, answer, own, self._states[index])
-            if shown is not None and alone is not None:
-                shown = shown._replace(guidance=(answer - alone) * (here.alpha / here.sigma))
+            if shown is not None:
+                guidance = None if alone is None else (answer - alone) * (here.alpha / here.sigma)
+                shown = shown._replace(denoised=answer, guidance=guidance)
             moved.append(part)
             figures.append((shown, own.weight))
         return moved[0] if len(moved) == 1 else torch.cat(moved, -1), figures, ""

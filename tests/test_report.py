@@ -100,6 +100,22 @@ def test_what_is_left_out_is_said() -> None:
     assert all("neutral" in step.notes[0] and step.length is None for step in steps)
 
 
+def test_a_call_that_tells_nothing_new_is_named(pack: ModuleType) -> None:
+    """A level that comes almost twice; leaving it out leaves the result where it is."""
+    wasteful = torch.cat([SIGMAS[:3], SIGMAS[2:3] * 0.98, SIGMAS[3:]])
+    ends = {}
+    for name, sigmas in (("with", wasteful), ("without", SIGMAS)):
+        recorder = Recorder()
+        ends[name] = sample_lml(model, STATE, sigmas, disable=True, recorder=recorder)
+        report = pack.nodes.reporting.Report(LMLSettings(), recorder.read())
+        assert report.wasted() == ([4] if name == "with" else [])
+        assert ("came of call 4" in report.conclusion()) == (name == "with")
+    fine = torch.cat([torch.logspace(math.log10(8), -3, 4000, dtype=torch.float64), torch.zeros(1)])
+    exact = sample_lml(model, STATE, fine, disable=True, settings=LMLSettings(kappa=0.0))
+    errors = {name: float((end - exact).square().mean().sqrt()) for name, end in ends.items()}
+    assert errors["without"] == pytest.approx(errors["with"], rel=0.1)
+
+
 def test_a_recorder_is_for_one_run() -> None:
     recorder = Recorder()
     sample_lml(model, STATE, SIGMAS, disable=True, recorder=recorder)
