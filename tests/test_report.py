@@ -107,7 +107,7 @@ def test_a_call_that_tells_nothing_new_is_named(pack: ModuleType) -> None:
     for name, sigmas in (("with", wasteful), ("without", SIGMAS)):
         recorder = Recorder()
         ends[name] = sample_lml(model, STATE, sigmas, disable=True, recorder=recorder)
-        report = pack.nodes.reporting.Report(LMLSettings(), recorder.read())
+        report = pack.nodes.report.reporting.Report(LMLSettings(), recorder.read())
         assert report.wasted() == ([4] if name == "with" else [])
         assert ("came of call 4" in report.conclusion()) == (name == "with")
     fine = torch.cat([torch.logspace(math.log10(8), -3, 4000, dtype=torch.float64), torch.zeros(1)])
