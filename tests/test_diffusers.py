@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -267,8 +268,18 @@ def test_a_folder_that_is_not_right_is_named(pack: ModuleType, folders: Folder, 
 
 @pytest.mark.parametrize("name", ["nowhere", "../diffusers", "ldm-celebahq-256/../../diffusers/..", "/", ""])
 def test_nothing_outside_the_folder_is_opened(pack: ModuleType, folders: Folder, name: str) -> None:
-    with pytest.raises(ValueError, match=r"folder is .*Put the model there|holds no UNet2DModel"):
+    with pytest.raises(ValueError, match=r"folder is .*Put the model there, and press R|holds no UNet2DModel"):
         load(pack, name)
+
+
+def test_where_to_put_a_folder_is_said_before_the_run(pack: ModuleType, folders: Folder) -> None:
+    node = pack.nodes.diffusers.LMLLoadDiffusersModel
+    assert node.validate_inputs("ldm-celebahq-256") and node.validate_inputs(None)
+    with pytest.raises(ValueError, match=f"folder is 'mine', which is not in {folders}. Put the model there"):
+        node.validate_inputs("mine")
+    shutil.rmtree(folders)
+    with pytest.raises(ValueError, match=f"no folder to choose. Copy a model's folder into {folders} and press R"):
+        node.validate_inputs(None)
 
 
 def test_a_pickle_is_refused_with_the_command_that_converts_it(pack: ModuleType, folders: Folder) -> None:

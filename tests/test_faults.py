@@ -85,6 +85,15 @@ def test_a_model_that_fails(server: Client, info: Info, healthy: tuple[str, Tens
     check_message_and_next_run(server, info, healthy, message, fault=fault, step=2)
 
 
+def test_the_node_shows_why_it_failed(server: Client, info: Info) -> None:
+    """ComfyUI's toast says of every node only that it failed."""
+    prompt = workflow(info, "LMLKSampler", "raise", step=2)
+    with pytest.raises(PromptError) as caught:
+        server.run(prompt)
+    node, text = caught.value.texts[-1]
+    assert prompt[node]["class_type"] == "LMLKSampler" and text == "the model broke"
+
+
 @pytest.mark.parametrize(
     ("fault", "step", "where"), [("nan", 1, "model"), ("inf", 3, "model"), ("nan", STEPS, "guidance")]
 )

@@ -27,7 +27,10 @@ def complaints(node_id: str, **values: Any) -> str:
     if node_id == "LMLSampler":
         inputs["scheme"] = "auto"
     prompt = {"demo": DEMO, "node": {"class_type": node_id, "inputs": inputs | values}}
-    valid, errors, _ = asyncio.run(execution.validate_inputs("test", prompt, "node", {}))
+    try:
+        valid, errors, _ = asyncio.run(execution.validate_inputs("test", prompt, "node", {}))
+    except ValueError as error:
+        return str(error)
     assert valid == (not errors)
     return "\n".join(f"{error['message']}: {error['details']}" for error in errors)
 

@@ -6,7 +6,7 @@ import json
 import struct
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,15 @@ TEXT_EVENT = 3  # a text of a node
 
 
 class PromptError(Exception):
-    """ComfyUI refused a workflow or a node of it failed; the message is ComfyUI's own."""
+    """ComfyUI refused a workflow or a node of it failed; the message is ComfyUI's own.
+
+    Attributes:
+        texts: (node id, text) that nodes showed before it.
+    """
+
+    def __init__(self, message: str, texts: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.texts = texts
 
 
 @dataclass
@@ -180,7 +188,8 @@ class Client:
                 return
             elif event["type"] == "execution_error":
                 where = f"node {data['node_id']} ({data['node_type']})"
-                raise PromptError(f"{where}: {data['exception_type']}: {data['exception_message']}")
+                said = f"{where}: {data['exception_type']}: {data['exception_message']}"
+                raise PromptError(said, result.texts)
             elif event["type"] == "execution_interrupted":
                 raise PromptError("interrupted")
         raise TimeoutError("the workflow did not end in time")

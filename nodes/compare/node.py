@@ -51,6 +51,7 @@ class LMLCompare(choice.Corrected):
         )
 
     @classmethod
+    @host.running.says_why
     def execute(
         cls,
         model: Any,

@@ -55,6 +55,12 @@ class LMLLoadDiffusersModel(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, folder: str | None = None) -> bool | str:
+        host.diffusers.check_choice(folder, files.is_model_folder)
+        return True
+
+    @classmethod
+    @host.running.says_why
     def execute(cls, folder: str, batch_size: int) -> io.NodeOutput:
         path = host.diffusers.folder(folder)
         config, weights = files.read_unet(path)
@@ -69,8 +75,12 @@ class LMLLoadDiffusersModel(io.ComfyNode):
             lambda operations: unet(config, operations), weights, space, schedule.settings, schedule.predicts_v
         )
         vae = host.pixels.vae() if vq is None else host.diffusers.vae(_vq(path, *vq), space)
+        latent = empty_latent(config, batch_size)
+        _, channels, height, width = latent.shape
+        predicts = "v" if schedule.predicts_v else "the noise"
+        host.running.show_text(f"{width} × {height}, {channels} channels, predicts {predicts}")
         conditioning: Any = [[torch.zeros(1, 1, 1), {}]]
-        return io.NodeOutput(model, conditioning, {"samples": empty_latent(config, batch_size)}, vae)
+        return io.NodeOutput(model, conditioning, {"samples": latent}, vae)
 
 
 def unet(config: UNetConfig, operations: Any = nn, device: torch.device | None = None) -> UNet2D:

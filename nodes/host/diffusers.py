@@ -41,7 +41,21 @@ def folder(name: str) -> Path:
         path = (root / name).resolve()
         if path.is_dir() and path.is_relative_to(root.resolve()):
             return path
-    raise ValueError(f"folder is {name!r}, which is not in {' or '.join(_roots())}. Put the model there.")
+    raise ValueError(f"folder is {name!r}, which is not in {' or '.join(_roots())}. Put the model there, and press R.")
+
+
+def check_choice(name: str | None, accept: Callable[[Path], bool]) -> None:
+    """See that there is a folder of the name; None stands for one that is connected, or an empty list.
+
+    Raises:
+        ValueError: there is none of that name, or none at all.
+    """
+    if name is not None:
+        folder(name)
+    elif not folders(accept):
+        raise ValueError(
+            f"there is no folder to choose. Copy a model's folder into {' or '.join(_roots())} and press R."
+        )
 
 
 def _roots() -> list[str]:

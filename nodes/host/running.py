@@ -1,7 +1,9 @@
 """What a node shows while it runs, how it is cancelled, and where it keeps files."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import comfy.model_management
 import comfy.utils
@@ -11,6 +13,9 @@ import torch
 from comfy_execution.utils import get_executing_context
 from PIL import Image
 from torch import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Cancelled = comfy.model_management.InterruptProcessingException
 """What a cancelled run raises: in older ComfyUI an Exception, in newer ones not."""
@@ -56,6 +61,22 @@ def recover(error: Exception) -> None:
     if isinstance(error, comfy.model_management.OOM_EXCEPTION):
         comfy.model_management.unload_all_models()
         comfy.model_management.soft_empty_cache()
+
+
+def says_why(execute: Callable[P, R]) -> Callable[P, R]:
+    """Let the `execute` of a node show on the node why it failed: ComfyUI's toast says only that it did."""
+
+    @functools.wraps(execute)
+    def saying(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return execute(*args, **kwargs)
+        except Cancelled:
+            raise
+        except Exception as error:
+            show_text(str(error))
+            raise
+
+    return saying
 
 
 def show_text(text: str) -> None:

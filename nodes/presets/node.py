@@ -61,15 +61,13 @@ class LMLPreset(io.ComfyNode):
         kappa: float | None = None,
         model: Any = NOT_CONNECTED,
     ) -> bool | str:
-        try:
-            choice.check_factors(damping, kappa)
-            if preset is not None and (preset != PAPER or model is NOT_CONNECTED):  # else it is read from the model
-                choose(preset)
-        except ValueError as error:
-            return str(error)
+        choice.check_factors(damping, kappa)
+        if preset is not None and (preset != PAPER or model is NOT_CONNECTED):  # else it is read from the model
+            choose(preset)
         return True
 
     @classmethod
+    @host.running.says_why
     def execute(cls, preset: str, damping: float, kappa: float, model: Any = None) -> io.NodeOutput:
         chosen = choose(preset, model)
         settings = choice.scaled(chosen.settings, damping, kappa, model)
@@ -115,15 +113,12 @@ class LMLSavePreset(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, name: str | None = None) -> bool | str:
-        if name is None:  # connected: not known yet
-            return True
-        try:
+        if name is not None:  # else it is connected, and not known yet
             files.check_name(name)
-        except ValueError as error:
-            return str(error)
         return True
 
     @classmethod
+    @host.running.says_why
     def execute(cls, settings: LMLSettings, name: str, note: str, replace: bool) -> io.NodeOutput:
         path, written = files.save(host.running.user_folder("presets"), name, settings, note, replace)
         text = f"{'Saved' if written else 'Saved already'}: {path}. Press R to see it in the lists."

@@ -42,6 +42,7 @@ class LMLReport(io.ComfyNode):
         )
 
     @classmethod
+    @host.running.says_why
     def execute(
         cls,
         model: Any,
@@ -86,6 +87,7 @@ class LMLReportCustom(io.ComfyNode):
         )
 
     @classmethod
+    @host.running.says_why
     def execute(
         cls, noise: Any, guider: Any, sampler: Any, sigmas: Tensor, latent_image: dict[str, Any]
     ) -> io.NodeOutput:

@@ -23,6 +23,7 @@ class LMLKSampler(choice.Corrected):
         )
 
     @classmethod
+    @host.running.says_why
     def execute(
         cls,
         model: Any,
@@ -94,6 +95,7 @@ class LMLKSamplerAdvanced(choice.Corrected):
         )
 
     @classmethod
+    @host.running.says_why
     def execute(
         cls,
         model: Any,

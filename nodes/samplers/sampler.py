@@ -123,16 +123,13 @@ class LMLSampler(io.ComfyNode):
         end_percent: float | None = None,
         scheme: Any = None,
     ) -> bool | str:
-        try:
-            choice.check_factors(damping, kappa)
-            if start_percent is None or end_percent is None:  # connected: not known yet
-                return True
+        choice.check_factors(damping, kappa)
+        if start_percent is not None and end_percent is not None:  # else connected, and not known yet
             LMLSettings(start_percent=start_percent, end_percent=end_percent)
-        except ValueError as error:
-            return str(error)
         return True
 
     @classmethod
+    @host.running.says_why
     def execute(
         cls,
         damping: float,

@@ -76,17 +76,15 @@ class LMLSweep(io.ComfyNode):
         damping: float | None = None,
         kappa: float | None = None,
     ) -> bool | str:
-        try:
-            choice.check_factors(damping, kappa)
-            if columns is None or column_values is None or rows is None or row_values is None:  # connected
-                return True
-            _check_axes(columns, rows)
-            values.parse_grid(columns, column_values, rows, row_values, host.sampler_names())
-        except ValueError as error:
-            return str(error)
+        choice.check_factors(damping, kappa)
+        if columns is None or column_values is None or rows is None or row_values is None:  # connected
+            return True
+        _check_axes(columns, rows)
+        values.parse_grid(columns, column_values, rows, row_values, host.sampler_names())
         return True
 
     @classmethod
+    @host.running.says_why
     def execute(
         cls,
         model: Any,
@@ -121,6 +119,7 @@ class LMLSweep(io.ComfyNode):
         sheet = Sheet(grid, names, sides, title, cell_size)
         scene = Scene(model, positive, negative, latent_image, scheduler, denoise)
         images = sheet.fill(Source(scene, vae, seed))
+        host.running.show_text(title)
         return io.NodeOutput(drawing.to_tensor(sheet.draw()), images)
 
 

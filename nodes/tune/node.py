@@ -41,10 +41,11 @@ class LMLTune(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "evaluations",
-                    default=12,
-                    min=4,
+                    default=16,
+                    min=8,
                     max=200,
-                    tooltip="The most settings to try. One costs steps x seeds model calls.",
+                    tooltip="The most settings to try: 8 or more, and 14 or more with try all. One costs steps x seeds "
+                    "model calls.",
                 ),
                 io.Int.Input(
                     "seeds",
@@ -82,16 +83,13 @@ class LMLTune(io.ComfyNode):
         damping: float | None = None,
         kappa: float | None = None,
     ) -> bool | str:
-        try:
-            choice.check_factors(damping, kappa)
-            if steps is None or reference_steps is None:  # connected: not known yet
-                return True
+        choice.check_factors(damping, kappa)
+        if steps is not None and reference_steps is not None:  # else connected, and not known yet
             check_reference(steps, reference_steps)
-        except ValueError as error:
-            return str(error)
         return True
 
     @classmethod
+    @host.running.says_why
     def execute(
         cls,
         model: Any,

@@ -85,8 +85,8 @@ def scan_places(candidates: int, start: float) -> list[float]:
 
 
 def least_evaluations(candidates: int, start: float) -> int:
-    """The smallest budget: the scan, and three more to search with."""
-    return candidates * len(scan_places(candidates, start)) + 3
+    """The smallest budget: the scan, and two more to search with; with one candidate never more than 8."""
+    return candidates * len(scan_places(candidates, start)) + 2
 
 
 def check_budget(budget: int, candidates: int, start: float) -> None:
@@ -94,8 +94,7 @@ def check_budget(budget: int, candidates: int, start: float) -> None:
     least = least_evaluations(candidates, start)
     if budget < least:
         raise ValueError(
-            f"evaluations is {budget}; with {candidates} scheme(s) it must be {least} or more. "
-            "Raise it, or try fewer schemes."
+            f"evaluations is {budget}; it must be {least} or more for {candidates} scheme(s). Raise it, or try fewer."
         )
 
 
