@@ -40,15 +40,35 @@ def steps() -> io.Input:
     )
 
 
-def denoise() -> io.Input:
+def batch_size() -> io.Input:
+    return io.Int.Input("batch_size", default=4, min=1, max=4096, tooltip="Number of pictures, for the latent output.")
+
+
+def vae() -> io.Input:
+    return io.Vae.Input("vae", tooltip="Decodes the pictures.")
+
+
+def share(
+    name: str, default: float, tooltip: str, display_name: str | None = None, advanced: bool | None = None
+) -> io.Input:
+    """A number from 0 to 1."""
     return io.Float.Input(
-        "denoise",
-        default=1.0,
+        name,
+        default=default,
         min=0.0,
         max=1.0,
         step=0.01,
-        tooltip="Share of the noise that is added and removed; below 1 keeps the structure of the latent "
-        "(image to image).",
+        display_name=display_name,
+        advanced=advanced,
+        tooltip=tooltip,
+    )
+
+
+def denoise() -> io.Input:
+    return share(
+        "denoise",
+        1.0,
+        "Share of the noise that is added and removed; below 1 keeps the structure of the latent (image to image).",
     )
 
 
@@ -100,15 +120,30 @@ def correction_inputs() -> list[io.Input]:
             tooltip="Damping λ, times that of the settings. 1 is neutral: as they are. Larger is closer to the plain "
             "sampler; 0 trusts the correction fully.",
         ),
-        io.Float.Input(
+        share(
             "kappa",
-            display_name="κ",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip="How much of the correction is followed, times κ of the settings. 1 is neutral: as they are. 0 is "
+            1.0,
+            "How much of the correction is followed, times κ of the settings. 1 is neutral: as they are. 0 is "
             "exactly the plain sampler.",
+            display_name="κ",
+        ),
+    ]
+
+
+def window_inputs() -> list[io.Input]:
+    """The part of the run that is corrected."""
+    return [
+        share(
+            "start_percent",
+            0.0,
+            "Share of the steps after which the correction starts. 0 corrects from the start.",
+            advanced=True,
+        ),
+        share(
+            "end_percent",
+            1.0,
+            "Share of the steps after which the correction ends. 1 corrects to the end.",
+            advanced=True,
         ),
     ]
 

@@ -31,7 +31,7 @@ class LMLCompare(choice.Corrected):
             is_output_node=True,
             inputs=[
                 *inputs.ksampler_inputs(changing_seed=False),
-                io.Vae.Input("vae", tooltip="Decodes the pictures."),
+                inputs.vae(),
                 io.Combo.Input(
                     "sampler_name",
                     options=host.sampler_names(),

@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .. import host
+from .. import host, inputs
 from .model import COLORS, SHAPES, VARIANTS, conditioning, empty_latent, load
 
 ANY = "any"
@@ -40,13 +40,7 @@ class LMLDemoModel(io.ComfyNode):
                     default="blue",
                     tooltip="The color to draw it in.",
                 ),
-                io.Int.Input(
-                    "batch_size",
-                    default=4,
-                    min=1,
-                    max=4096,
-                    tooltip="Number of pictures, for the latent output.",
-                ),
+                inputs.batch_size(),
             ],
             outputs=[
                 io.Model.Output(tooltip="The demo model."),

@@ -7,7 +7,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor, nn
 
-from .. import host
+from .. import host, inputs
 from . import files
 from .layers import Make
 from .unet import UNet2D, UNetConfig
@@ -35,13 +35,7 @@ class LMLLoadDiffusersModel(io.ComfyNode):
                     tooltip="A folder in ComfyUI/models/diffusers that holds a UNet2DModel. Weights in safetensors "
                     "alone.",
                 ),
-                io.Int.Input(
-                    "batch_size",
-                    default=4,
-                    min=1,
-                    max=4096,
-                    tooltip="Number of pictures, for the latent output.",
-                ),
+                inputs.batch_size(),
             ],
             outputs=[
                 io.Model.Output(tooltip="The model, in float32."),

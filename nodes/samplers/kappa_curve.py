@@ -29,14 +29,7 @@ SAMPLES = 101
 
 
 def _end(name: str, when: str) -> io.Input:
-    return io.Float.Input(
-        name,
-        default=1.0,
-        min=0.0,
-        max=1.0,
-        step=0.01,
-        tooltip=f"Factor on κ at the {when} step. 1 is neutral, 0 is the plain sampler there.",
-    )
+    return inputs.share(name, 1.0, f"Factor on κ at the {when} step. 1 is neutral, 0 is the plain sampler there.")
 
 
 def _options() -> list[io.DynamicCombo.Option]:

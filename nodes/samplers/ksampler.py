@@ -44,6 +44,10 @@ class LMLKSampler(choice.Corrected):
         return io.NodeOutput(host.sample(model, sampler, sigmas, seed, cfg, positive, negative, latent_image))
 
 
+def _step_number(name: str, default: int, tooltip: str) -> io.Input:
+    return io.Int.Input(name, default=default, min=0, max=inputs.MAX_STEPS, advanced=True, tooltip=tooltip)
+
+
 class LMLKSamplerAdvanced(choice.Corrected):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -65,22 +69,8 @@ class LMLKSamplerAdvanced(choice.Corrected):
                 ),
                 inputs.seed("noise_seed"),
                 *inputs.run_inputs(),
-                io.Int.Input(
-                    "start_at_step",
-                    default=0,
-                    min=0,
-                    max=inputs.MAX_STEPS,
-                    advanced=True,
-                    tooltip="First step of the schedule to take.",
-                ),
-                io.Int.Input(
-                    "end_at_step",
-                    default=inputs.MAX_STEPS,
-                    min=0,
-                    max=inputs.MAX_STEPS,
-                    advanced=True,
-                    tooltip="Step of the schedule to stop before.",
-                ),
+                _step_number("start_at_step", 0, "First step of the schedule to take."),
+                _step_number("end_at_step", inputs.MAX_STEPS, "Step of the schedule to stop before."),
                 io.Combo.Input(
                     "return_with_leftover_noise",
                     options=["disable", "enable"],

@@ -44,7 +44,7 @@ class LMLSweep(io.ComfyNode):
             search_aliases=["lml", "sweep", "grid", "xy plot", "contact sheet", "compare samplers", "parameter"],
             inputs=[
                 *inputs.ksampler_inputs(changing_seed=False),
-                io.Vae.Input("vae", tooltip="Decodes the pictures."),
+                inputs.vae(),
                 *_axis("column", "κ", "0, 0.5, 1", list(AXES)),
                 *_axis("row", "steps", "5, 8, 12", [NONE, *AXES]),
                 io.Int.Input(

@@ -15,6 +15,46 @@ from .tuning import parameter as parameter_of
 AS_PRESET, ALL = "as the settings", "try all"
 
 
+def _search_inputs() -> list[io.Input]:
+    return [
+        io.Combo.Input(
+            "parameter",
+            options=["λ", "κ"],
+            default="λ",
+            tooltip="The number to search for, starting from the node; the rest stays as it is.",
+        ),
+        io.Combo.Input(
+            "schemes",
+            options=[AS_PRESET, ALL],
+            default=AS_PRESET,
+            tooltip="try all: search among the schemes, too. It needs more evaluations.",
+        ),
+        io.Int.Input(
+            "evaluations",
+            default=16,
+            min=8,
+            max=200,
+            tooltip="The most settings to try: 8 or more, and 14 or more with try all. One costs steps x seeds "
+            "model calls.",
+        ),
+        io.Int.Input(
+            "seeds",
+            default=2,
+            min=1,
+            max=32,
+            tooltip="How many seeds the error is averaged over, from seed on. A batch counts as well.",
+        ),
+        io.Int.Input(
+            "reference_steps",
+            default=100,
+            min=10,
+            max=10000,
+            advanced=True,
+            tooltip="Steps of the reference: enough that more would change nothing.",
+        ),
+    ]
+
+
 class LMLTune(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -27,41 +67,7 @@ class LMLTune(io.ComfyNode):
             search_aliases=["lml", "tune", "calibrate", "optimize", "optimise", "search", "best settings", "benchmark"],
             inputs=[
                 *inputs.ksampler_inputs(changing_seed=False),
-                io.Combo.Input(
-                    "parameter",
-                    options=["λ", "κ"],
-                    default="λ",
-                    tooltip="The number to search for, starting from the node; the rest stays as it is.",
-                ),
-                io.Combo.Input(
-                    "schemes",
-                    options=[AS_PRESET, ALL],
-                    default=AS_PRESET,
-                    tooltip="try all: search among the schemes, too. It needs more evaluations.",
-                ),
-                io.Int.Input(
-                    "evaluations",
-                    default=16,
-                    min=8,
-                    max=200,
-                    tooltip="The most settings to try: 8 or more, and 14 or more with try all. One costs steps x seeds "
-                    "model calls.",
-                ),
-                io.Int.Input(
-                    "seeds",
-                    default=2,
-                    min=1,
-                    max=32,
-                    tooltip="How many seeds the error is averaged over, from seed on. A batch counts as well.",
-                ),
-                io.Int.Input(
-                    "reference_steps",
-                    default=100,
-                    min=10,
-                    max=10000,
-                    advanced=True,
-                    tooltip="Steps of the reference: enough that more would change nothing.",
-                ),
+                *_search_inputs(),
                 *inputs.correction_inputs(),
                 inputs.settings_input(),
             ],
