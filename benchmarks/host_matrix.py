@@ -19,7 +19,7 @@ SUITE = (
     "test_faults.py",
     "test_neighbours.py",
     "test_ends.py::test_comfyui_tells_the_smallest_level",
-    "test_presets.py::test_presets_in_a_running_comfyui",
+    "test_preset_nodes.py::test_presets_in_a_running_comfyui",
     "test_report.py::test_the_node_samples_like_the_sampler_and_reports",
     "test_report.py::test_any_guider_sampler_and_sigmas_are_reported",
     "test_report.py::test_the_report_is_shown_on_the_node",

@@ -9,7 +9,7 @@ from tqdm.auto import trange
 
 from .diagnostics import Recorder
 from .finite import FiniteWatch
-from .parametrization import Parametrization, schedule, smallest_level
+from .parametrization import Level, Parametrization, schedule, smallest_level
 from .settings import LMLSettings
 from .step import Step
 from .stepping import Stepper
@@ -73,14 +73,7 @@ def sample_lml(
 
     Source: arXiv 2505.24222, Algorithm 1.
     """
-    if x.ndim < 2:
-        raise ValueError(f"x has shape {tuple(x.shape)}; it needs a batch axis first: [B, ...] of rank 2 or more")
-    levels = schedule(sigmas.tolist(), parametrization)
-    if settings.target == "velocity" and parametrization != "flow":
-        raise ValueError(
-            "target is 'velocity', but this is not a flow model (eps, v and EDM models have no flow velocity). "
-            "Choose target score or increment."
-        )
+    levels = _levels(x, sigmas, settings, parametrization)
     floor = smallest_level(sigma_min, parametrization)
     steps = len(levels) - 1
     if steps < 1:
@@ -107,28 +100,49 @@ def sample_lml(
             callback({"x": x, "i": i, "sigma": sigmas[i], "sigma_hat": sigmas[i], "denoised": denoised})
         mark()
         watch.add(denoised)
-        here, target = levels[i], levels[i + 1]
-        down, noise_level = split_level(here, target, settings, parametrization)
-        step = Step(
-            here,
-            down,
-            floor,
-            order=min(settings.order, steps - i) if settings.lower_order_final else settings.order,
-            corrected=settings.corrects(i, steps) and here.alpha > 0,
-            settings=settings.at(i, steps),
-            parametrization=parametrization,
-            recorded=recorder is not None,
-        )
+        step, noise_level = _step(i, levels, floor, settings, parametrization)
+        step = step._replace(recorded=recorder is not None)
         bare = None if recorder is None or cond_denoised is None else cond_denoised()
         state, figures, note = stepper.step(state, denoised.to(state.dtype), step, bare)
         if recorder is not None:
             recorder.take(figures, note)
         if noise_level > 0 and noise_sampler is not None:
             noise = noise_sampler(sigmas[i], sigmas[i + 1])
-            state = state * kept_signal(target, down) + noise * (noise_level * settings.s_noise)
+            state = state * kept_signal(levels[i + 1], step.target) + noise * (noise_level * settings.s_noise)
         mark()
     watch.finish()
     return state.to(x.dtype)
+
+
+def _levels(x: Tensor, sigmas: Tensor, settings: LMLSettings, parametrization: Parametrization) -> list[Level]:
+    """The levels of a run, once state, schedule and settings are known to go together; see `sample_lml`."""
+    if x.ndim < 2:
+        raise ValueError(f"x has shape {tuple(x.shape)}; it needs a batch axis first: [B, ...] of rank 2 or more")
+    levels = schedule(sigmas.tolist(), parametrization)
+    if settings.target == "velocity" and parametrization != "flow":
+        raise ValueError(
+            "target is 'velocity', but this is not a flow model (eps, v and EDM models have no flow velocity). "
+            "Choose target score or increment."
+        )
+    return levels
+
+
+def _step(
+    i: int, levels: list[Level], floor: Level, settings: LMLSettings, parametrization: Parametrization
+) -> tuple[Step, float]:
+    """Step number `i`, and the standard deviation of the noise to add after it."""
+    here, steps = levels[i], len(levels) - 1
+    down, noise_level = split_level(here, levels[i + 1], settings, parametrization)
+    step = Step(
+        here,
+        down,
+        floor,
+        order=min(settings.order, steps - i) if settings.lower_order_final else settings.order,
+        corrected=settings.corrects(i, steps) and here.alpha > 0,
+        settings=settings.at(i, steps),
+        parametrization=parametrization,
+    )
+    return step, noise_level
 
 
 def _nothing() -> None:

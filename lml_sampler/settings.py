@@ -77,6 +77,22 @@ class LMLSettings:
         _check_choice("arithmetic", self.arithmetic, Arithmetic)
         check_damping(self.damping)
         check_kappa(self.kappa)
+        self._check_scheme()
+        if not 0 <= self.start_percent <= self.end_percent <= 1:
+            raise ValueError(
+                f"start_percent is {self.start_percent} and end_percent {self.end_percent}; they must satisfy "
+                "0 <= start_percent <= end_percent <= 1. 0 and 1 correct the whole run."
+            )
+        if not 0 <= self.eta <= 1:
+            raise ValueError(f"eta is {self.eta}; it must be within [0, 1]. 0 adds no noise.")
+        if self.renoise and self.eta > 0:
+            raise ValueError(f"eta is {self.eta} and renoise is on; set eta to 0: renoising leaves no noise to add to.")
+        if not (math.isfinite(self.s_noise) and self.s_noise >= 0):
+            raise ValueError(f"s_noise is {self.s_noise}; it must be a finite number from 0 up. 1 is neutral.")
+        _check_curve(self.kappa_curve)
+
+    def _check_scheme(self) -> None:
+        """Whether order, target, damping and arithmetic go with the scheme."""
         if self.order not in (1, 2, 3):
             raise ValueError(f"order is {self.order}; it must be 1, 2 or 3. 1 is the robust choice with guidance.")
         if self.scheme in ("auto", "ddim") and self.order != 1:
@@ -104,18 +120,6 @@ class LMLSettings:
                 f"damping_mode is {self.damping_mode!r}, but the released arithmetic knows absolute damping only. "
                 "Set damping_mode to absolute, or arithmetic to exact."
             )
-        if not 0 <= self.start_percent <= self.end_percent <= 1:
-            raise ValueError(
-                f"start_percent is {self.start_percent} and end_percent {self.end_percent}; they must satisfy "
-                "0 <= start_percent <= end_percent <= 1. 0 and 1 correct the whole run."
-            )
-        if not 0 <= self.eta <= 1:
-            raise ValueError(f"eta is {self.eta}; it must be within [0, 1]. 0 adds no noise.")
-        if self.renoise and self.eta > 0:
-            raise ValueError(f"eta is {self.eta} and renoise is on; set eta to 0: renoising leaves no noise to add to.")
-        if not (math.isfinite(self.s_noise) and self.s_noise >= 0):
-            raise ValueError(f"s_noise is {self.s_noise}; it must be a finite number from 0 up. 1 is neutral.")
-        _check_curve(self.kappa_curve)
 
     @property
     def stochastic(self) -> bool:

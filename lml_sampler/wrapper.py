@@ -85,17 +85,7 @@ def wrap_sampler(
 
     Source: arXiv 2505.24222, Algorithm 1, whose solver may be any.
     """
-    if parametrization not in get_args(Parametrization):
-        raise ValueError(
-            f"parametrization is {parametrization!r}; choose one of {', '.join(get_args(Parametrization))}."
-        )
-    for field in fields(settings):
-        value, default = getattr(settings, field.name), getattr(DEFAULT_SETTINGS, field.name)
-        if field.name not in USED and value != default:
-            raise ValueError(
-                f"{field.name} is {value!r}, but around another sampler only {', '.join(USED)} have a meaning. "
-                f"Leave it at {default!r}, and choose the wrapped sampler instead."
-            )
+    _check(settings, parametrization)
 
     def wrapped(
         model: Denoiser,
@@ -113,6 +103,20 @@ def wrap_sampler(
 
     wrapped.__name__ = f"lml_{getattr(sampler, '__name__', 'sampler')}"
     return wrapped
+
+
+def _check(settings: LMLSettings, parametrization: str) -> None:
+    if parametrization not in get_args(Parametrization):
+        raise ValueError(
+            f"parametrization is {parametrization!r}; choose one of {', '.join(get_args(Parametrization))}."
+        )
+    for field in fields(settings):
+        value, default = getattr(settings, field.name), getattr(DEFAULT_SETTINGS, field.name)
+        if field.name not in USED and value != default:
+            raise ValueError(
+                f"{field.name} is {value!r}, but around another sampler only {', '.join(USED)} have a meaning. "
+                f"Leave it at {default!r}, and choose the wrapped sampler instead."
+            )
 
 
 class CorrectedModel:

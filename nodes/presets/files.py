@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ...lml_sampler import LMLSettings
-from ...lml_sampler.presets import BUILT_IN, Choice
 from .. import atomic_file
 from ..choice import describe
+from .built_in import BUILT_IN, Choice
 
 FORMAT = "lml-sampler preset"
 VERSION = 1

@@ -5,9 +5,9 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ...lml_sampler import LMLSettings
-from ...lml_sampler.presets import AUTO, BUILT_IN, PAPER, Choice, built_in
 from .. import choice, host, inputs
 from . import files
+from .built_in import AUTO, BUILT_IN, PAPER, Choice, built_in
 
 SEARCH_ALIASES = [*inputs.SEARCH_ALIASES, "preset", "settings", "paper"]
 

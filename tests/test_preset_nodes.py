@@ -1,0 +1,148 @@
+"""The nodes of presets: what is chosen by name and model, and the way of a preset through a running ComfyUI."""
+
+import dataclasses
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from comfy_host.client import PromptError
+from comfy_host.runs import demo_inputs, lml, run
+from comfy_host.server import comfyui
+
+from lml_sampler import LMLSettings
+from lml_sampler.presets import paper
+
+OWN = ("auto", "paper", "paper: Stable Diffusion", "paper: FLUX")
+BROKEN = '{"format": "lml-sampler preset", "version": 1, "settings": {"kapa": 1}}'
+
+
+@pytest.mark.parametrize(
+    ("name", "flow", "expected"),
+    [
+        ("auto", None, LMLSettings()),
+        ("paper", True, paper(True)),
+        ("paper", False, paper(False)),
+        ("paper: FLUX", True, paper(True)),
+        ("paper: FLUX", None, paper(True)),
+        ("paper: Stable Diffusion", False, paper(False)),
+        ("paper: Stable Diffusion", None, paper(False)),
+    ],
+)
+def test_a_name_and_a_kind_of_model_give_settings(
+    pack: ModuleType, name: str, flow: bool | None, expected: LMLSettings
+) -> None:
+    chosen = pack.nodes.presets.built_in.built_in(name, flow)
+    assert dataclasses.asdict(chosen.settings) == dataclasses.asdict(expected)
+    assert chosen.why.startswith(f"{name}: ") and (name == "auto" or "static" in chosen.why)
+
+
+@pytest.mark.parametrize(
+    ("name", "flow", "message"),
+    [
+        ("paper: FLUX", False, "preset is 'paper: FLUX', but this is not a flow model. Choose "),
+        ("paper: Stable Diffusion", True, "preset is 'paper: Stable Diffusion', but this is a flow model. Choose "),
+        ("paper", None, r"preset is 'paper'.*no model is connected\. Connect model, or choose"),
+        ("best", None, "preset is 'best'; choose one of auto, paper"),
+    ],
+)
+def test_a_preset_for_other_models_is_refused(pack: ModuleType, name: str, flow: bool | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pack.nodes.presets.built_in.built_in(name, flow)
+
+
+@pytest.fixture
+def user_folder(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """ComfyUI with a user folder of its own."""
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "user_directory", str(tmp_path))
+    return pack.nodes.host.running.user_folder("presets")
+
+
+def preset_of(pack: ModuleType, **inputs: Any) -> tuple[LMLSettings, str]:
+    _, settings, text = run(pack.nodes.presets.LMLPreset, {}, **inputs)
+    return settings, text
+
+
+def test_the_preset_node_says_what_it_chose(pack: ModuleType) -> None:
+    settings, text = preset_of(pack)
+    assert dataclasses.asdict(settings) == dataclasses.asdict(LMLSettings())
+    assert text.splitlines()[0] == "preset auto · λ 1 · κ 1 · scheme auto"
+    for variant, scheme in (("eps", "dpmsolver 3"), ("flow", "ddim")):
+        model = pack.nodes.demo.model.load(variant)
+        settings, text = preset_of(pack, preset="paper", model=model, kappa=0.5, damping=2.0)
+        base = paper(variant == "flow")
+        assert (settings.kappa, settings.damping) == (base.kappa / 2, 2 * base.damping)
+        assert f"scheme {scheme}" in text.splitlines()[0] and "static" in text
+    with pytest.raises(ValueError, match="no model is connected"):
+        preset_of(pack, preset="paper")
+    with pytest.raises(ValueError, match="not a flow model"):
+        preset_of(pack, preset="paper: FLUX", model=pack.nodes.demo.model.load("eps"))
+
+
+def run_ksampler(pack: ModuleType, **inputs: Any) -> torch.Tensor:
+    return lml(pack, demo_inputs(pack), **({"steps": 5, "cfg": 4.0} | inputs))
+
+
+@pytest.mark.parametrize("preset", ["auto", "paper: Stable Diffusion", "mine"])
+def test_damping_and_kappa_act_on_every_preset(pack: ModuleType, user_folder: Path, preset: str) -> None:
+    """Continuously, and the same on the node that chooses as on the one that samples."""
+    mine = pack.lml_sampler.LMLSettings(scheme="ddim", kappa=0.8)
+    pack.nodes.presets.files.save(user_folder, "mine", mine, "", False)
+    settings, _ = preset_of(pack, preset=preset)
+    as_it_is = run_ksampler(pack, settings=settings)
+    plain = run_ksampler(pack, settings=settings, kappa=0.0)
+    for factors in ({"damping": 3.0}, {"kappa": 0.5}):
+        changed, _ = preset_of(pack, preset=preset, **factors)
+        picture = run_ksampler(pack, settings=settings, **factors)
+        assert torch.equal(picture, run_ksampler(pack, settings=changed))
+        assert not torch.equal(picture, as_it_is)
+        near = {name: value * 0.999999 for name, value in factors.items()}
+        torch.testing.assert_close(run_ksampler(pack, settings=settings, **near), picture, atol=1e-3, rtol=1e-3)
+        assert (picture - plain).norm() < (as_it_is - plain).norm()
+    for bad, message in (({"damping": -1.0}, "from 0 to 100"), ({"kappa": 1.1}, "from 0 to 1")):
+        with pytest.raises(ValueError, match=message):
+            run_ksampler(pack, settings=settings, **bad)
+
+
+def test_settings_for_flow_models_are_refused_elsewhere(pack: ModuleType) -> None:
+    settings, _ = preset_of(pack, preset="paper: FLUX")
+    with pytest.raises(ValueError, match=r"correct the velocity .* not a flow model\. Choose the preset auto"):
+        run_ksampler(pack, settings=settings)
+
+
+def save_prompt(**inputs: Any) -> dict[str, Any]:
+    return {
+        "1": {"class_type": "LMLPreset", "inputs": {"preset": "auto", "kappa": 0.42}},
+        "2": {
+            "class_type": "LMLSavePreset",
+            "inputs": {"settings": ["1", 1], "note": "a note", "replace": False} | inputs,
+        },
+    }
+
+
+def test_presets_in_a_running_comfyui(tmp_path: Path) -> None:
+    """A broken file does not keep it from starting; a saved preset appears in the lists and works."""
+    folder = tmp_path / "user" / "default" / "lml_sampler" / "presets"
+    folder.mkdir(parents=True)
+    (folder / "broken.json").write_text(BROKEN)
+    with comfyui(tmp_path) as client:
+        log = (tmp_path / "comfyui.log").read_text()
+        assert "broken.json cannot be used: the field settings.kapa is unknown" in log
+        result = client.run(client.filled(save_prompt(name="from the page")))
+        assert result.outputs["2"]["text"][0].startswith("Saved: ")
+        assert result.outputs["1"]["text"][0].startswith("preset auto · λ 1 · κ 0.42 · scheme auto\n")
+        options = client.object_info()["LMLPreset"]["input"]["required"]["preset"][1]["options"]
+        assert options == [*OWN, "broken", "from the page"]
+        for bad in ("../x", "auto", ""):
+            with pytest.raises(PromptError, match="name is "):
+                client.run(client.filled(save_prompt(name=bad)))
+        use = save_prompt(name="copy")
+        use["1"]["inputs"] = {"preset": "broken"}
+        with pytest.raises(PromptError, match=r"broken\.json cannot be used.*settings.kapa.*Correct the file"):
+            client.run(client.filled(use))
+        use["1"]["inputs"] = {"preset": "from the page"}
+        assert "a note" in client.run(client.filled(use)).outputs["1"]["text"][0]
+    assert sorted(path.name for path in folder.iterdir()) == ["broken.json", "copy.json", "from the page.json"]
