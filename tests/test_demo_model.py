@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import save_file
 from shapes import draw, recognise
 
+pytestmark = pytest.mark.every_host
+
 
 @pytest.fixture
 def weights(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

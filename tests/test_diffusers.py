@@ -14,10 +14,12 @@ import pytest
 import torch
 from comfy_host.client import Client, PromptError
 from comfy_host.prompts import around
-from comfy_host.runs import lml
+from demo_runs import lml
 from evaluate import checks, suite, units
 from safetensors.torch import load_file, save_file
 from tiny_models import diffusers_folders
+
+pytestmark = pytest.mark.every_host
 
 CIFAR = {
     "sample_size": 32,

@@ -82,6 +82,7 @@ def test_what_is_not_sampled_has_no_say_in_the_colour() -> None:
     torch.testing.assert_close(run(ones), whole)
 
 
+@pytest.mark.every_host
 @pytest.mark.parametrize("kind", ["eps", "flow"])
 def test_comfyui_tells_the_smallest_level(pack: ModuleType, kind: str) -> None:
     import comfy.sample

@@ -9,6 +9,8 @@ from comfy_host.prompts import Info, Prompt, around, inputs_of
 from node_definitions import node_ids
 from torch import Tensor
 
+pytestmark = pytest.mark.every_host
+
 STEPS = 4
 SAMPLERS = ("LMLKSampler", "LMLKSamplerAdvanced", "LMLSampler")
 OF_THEIR_OWN = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from comfy_host.runs import demo_inputs, lml
+from demo_runs import demo_inputs, lml
 from problems import mixture
 from torch import Tensor
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from node_definitions import node_ids
 
+pytestmark = pytest.mark.every_host
+
 ROOT = Path(__file__).parents[1]
 MEDDLER = ROOT / "tests" / "packs" / "test_meddler"
 LOADER = """

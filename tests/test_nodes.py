@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from comfy_host.runs import widget_values
+from demo_runs import widget_values
 from torch import Tensor
+
+pytestmark = pytest.mark.every_host
 
 Latent = dict[str, Any]
 

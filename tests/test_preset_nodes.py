@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 from comfy_host.client import PromptError
-from comfy_host.runs import demo_inputs, lml, run
 from comfy_host.server import comfyui
+from demo_runs import demo_inputs, lml, run
 
 from lml_sampler import LMLSettings
 from lml_sampler.presets import paper
@@ -123,6 +123,7 @@ def save_prompt(**inputs: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.every_host
 def test_presets_in_a_running_comfyui(tmp_path: Path) -> None:
     """A broken file does not keep it from starting; a saved preset appears in the lists and works."""
     folder = tmp_path / "user" / "default" / "lml_sampler" / "presets"

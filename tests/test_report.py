@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from comfy_host.client import Client, PromptError
-from comfy_host.runs import Linked, demo_inputs, lml, run
+from demo_runs import Linked, demo_inputs, lml, run
 from PIL import Image
 from problems import mixture
 from torch import Tensor
@@ -129,6 +129,7 @@ def linked(pack: ModuleType) -> Linked:
     return demo_inputs(pack, batch=2)
 
 
+@pytest.mark.every_host
 def test_the_node_samples_like_the_sampler_and_reports(pack: ModuleType, linked: Linked) -> None:
     latent, plot, text, data = run(pack.nodes.report.LMLReport, linked, seed=3, steps=5)
     assert torch.equal(latent["samples"], lml(pack, linked, seed=3, steps=5))
@@ -150,6 +151,7 @@ def test_the_conclusion_is_about_the_run(pack: ModuleType, linked: Linked) -> No
     assert plain.startswith("One step") or "LML corrects nothing" in plain.splitlines()[0] or "no turn" in plain
 
 
+@pytest.mark.every_host
 def test_any_guider_sampler_and_sigmas_are_reported(pack: ModuleType, linked: Linked) -> None:
     import comfy.samplers
     from comfy_extras.nodes_custom_sampler import Noise_RandomNoise
@@ -177,6 +179,7 @@ def test_a_run_without_a_step_is_named(pack: ModuleType, linked: Linked) -> None
         run(pack.nodes.report.LMLReport, linked, denoise=0.0)
 
 
+@pytest.mark.every_host
 def test_the_report_is_shown_on_the_node(server: Client) -> None:
     prompt = server.filled(
         {

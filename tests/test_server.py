@@ -14,6 +14,8 @@ from demo import cell_prompt, find
 from node_definitions import node_ids
 from PIL import Image
 
+pytestmark = pytest.mark.every_host
+
 ROOT = Path(__file__).parents[1]
 SMALL: dict[str, dict[str, Any]] = {
     "BasicScheduler": {"steps": 3},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from comfy_host.client import Client, PromptError
-from comfy_host.runs import Linked, built_in, demo_inputs, lml, run
+from demo_runs import Linked, built_in, demo_inputs, lml, run
 
 
 def sweep(pack: ModuleType, linked: Linked, **options: Any) -> tuple[Any, ...]:
@@ -19,6 +19,7 @@ def decoded(pack: ModuleType, linked: Linked, samples: torch.Tensor) -> torch.Te
     return pack.nodes.host.running.decode(linked["vae"], {"samples": samples})
 
 
+@pytest.mark.every_host
 @pytest.mark.parametrize("variant", ["eps", "flow"])
 def test_the_cells_are_the_pictures_of_the_samplers(pack: ModuleType, variant: str) -> None:
     linked = demo_inputs(pack, variant, batch=2)
@@ -60,6 +61,7 @@ def test_every_axis_is_the_input_of_that_name(
     assert not torch.equal(images[0], images[1])
 
 
+@pytest.mark.every_host
 def test_a_failed_cell_leaves_the_others(pack: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
     """ComfyUI's kl_optimal scheduler divides 0 by 0 at one step."""
     linked = demo_inputs(pack)
@@ -132,6 +134,7 @@ def server_prompt(client: Client, **inputs: Any) -> dict[str, Any]:
     return client.filled(prompt)
 
 
+@pytest.mark.every_host
 def test_a_sweep_in_a_running_comfyui(server: Client) -> None:
     result = server.run(server_prompt(server, cfg=4.0, column_values="0, 1", row_values="3, 4"))
     (sheet,), images = result.images["3"], result.images["4"]
@@ -153,6 +156,7 @@ def test_bad_lists_are_said_before_anything_runs(server: Client) -> None:
         assert "exception_during_inner_validation" in str(caught.value)  # the one kind of which the toast has the text
 
 
+@pytest.mark.every_host
 def test_cancelling_ends_a_sweep(server: Client) -> None:
     prompt = server_prompt(server, cfg=4.0, column_values="0:1:20", row_values="10:100:10", scheduler="karras")
     started = time.monotonic()

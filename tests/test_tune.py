@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from comfy_host.client import Client, PromptError
-from comfy_host.runs import Linked, built_in, demo_inputs, lml, run
+from demo_runs import Linked, built_in, demo_inputs, lml, run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -114,6 +114,7 @@ def test_the_cache_does_not_grow_for_ever(pack: ModuleType, tmp_path: Path) -> N
 # --- What decides the hash
 
 
+@pytest.mark.every_host
 def test_the_fingerprint_is_of_the_content(pack: ModuleType) -> None:
     fingerprint, demo_model = pack.nodes.host.fingerprint, pack.nodes.demo.model
     model = demo_model.load("eps")
@@ -136,6 +137,7 @@ def test_the_fingerprint_is_of_the_content(pack: ModuleType) -> None:
     assert fingerprint.of_model(shifted) != first
 
 
+@pytest.mark.every_host
 def test_the_fingerprint_does_not_depend_on_loading(pack: ModuleType) -> None:
     """While a LoRA is loaded, its weights are in the model's."""
     fingerprint = pack.nodes.host.fingerprint
@@ -148,6 +150,7 @@ def test_the_fingerprint_does_not_depend_on_loading(pack: ModuleType) -> None:
     assert (fingerprint.of_model(patched), fingerprint.of_model(linked["model"])) == before
 
 
+@pytest.mark.every_host
 def test_code_has_no_fingerprint(pack: ModuleType) -> None:
     fingerprint = pack.nodes.host.fingerprint
     model = pack.nodes.demo.model.load("eps")
@@ -253,6 +256,7 @@ def test_nothing_is_measured_twice(pack: ModuleType, user_folder: Path) -> None:
     assert len(list(user_folder.rglob("*.safetensors"))) == 1
 
 
+@pytest.mark.every_host
 @pytest.mark.parametrize("after", [20, 40])  # among ComfyUI's samplers, and among the settings
 def test_a_cancelled_search_goes_on_where_it_was(
     pack: ModuleType, user_folder: Path, tmp_path_factory: pytest.TempPathFactory, after: int
@@ -337,6 +341,7 @@ def server_prompt(client: Client, **inputs: Any) -> dict[str, Any]:
     return client.filled(prompt)
 
 
+@pytest.mark.every_host
 def test_tune_in_a_running_comfyui(server: Client) -> None:
     """It feeds a sampler, shows its budget first and its progress over the whole search, and can be cancelled."""
     with pytest.raises(PromptError, match="interrupted"):

@@ -1,6 +1,6 @@
 """The shipped workflow files: against the current nodes, and run in the real ComfyUI on tiny checkpoints.
 
-The checkpoints have the architectures and names of the public files (`benchmarks/tiny_models`). The dearest workflows
+The checkpoints have the architectures and names of the public files (`support/tiny_models`). The dearest workflows
 run with `make test-workflows`.
 """
 

@@ -196,6 +196,7 @@ def wrap(pack: ModuleType, sampler: Any, **options: Any) -> Any:
     return node.execute(sampler, **(values | options)).result[0]
 
 
+@pytest.mark.every_host
 @pytest.mark.filterwarnings(*WARNINGS)
 def test_every_sampler_of_the_list(pack: ModuleType, model: Any) -> None:
     import comfy.samplers

@@ -12,6 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lml_sampler import LMLSettings, sample_lml
 
+pytestmark = pytest.mark.every_host
+
 FULL = os.environ.get("LML_TESTS") == "full"
 STEPS = 6
 RANKS = {"audio": (4, 24), "image": (4, 8, 8), "video": (4, 3, 8, 8)}
