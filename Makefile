@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process unless told otherwise: more threads than free cores make a step several times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup test test-full test-workflows test-hosts host-templates lint node-definitions workflows demo demo-model bench-arithmetic bench-step-cost bench-quality bench-pairs bench-distilled zoo zoo-distill zoo-sheets eval-demo
+.PHONY: setup test test-full test-workflows test-hosts host-templates lint node-definitions workflows help-pictures demo demo-model bench-arithmetic bench-step-cost bench-quality bench-pairs bench-distilled zoo zoo-distill zoo-sheets eval-demo
 
 setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
@@ -36,6 +36,10 @@ node-definitions: setup
 workflows: setup
 	$(BIN)/python benchmarks/make_workflows.py
 	$(BIN)/python benchmarks/make_thumbnails.py
+
+# Make the pictures of the help pages again from the nodes as they are now.
+help-pictures: setup
+	$(BIN)/python benchmarks/help_pictures.py
 
 lint: setup
 	$(BIN)/ruff check .

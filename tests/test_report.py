@@ -133,7 +133,7 @@ def linked(pack: ModuleType) -> Linked:
 def test_the_node_samples_like_the_sampler_and_reports(pack: ModuleType, linked: Linked) -> None:
     latent, plot, text, data = run(pack.nodes.report.LMLReport, linked, seed=3, steps=5)
     assert torch.equal(latent["samples"], lml(pack, linked, seed=3, steps=5))
-    assert plot.shape[2:] == (640, 3) and 1000 < plot.shape[1] < 1120 and plot.std() > 0.05
+    assert plot.shape[2:] == (564, 3) and 1050 < plot.shape[1] < 1250 and plot.std() > 0.05
     assert text.count(" to ") >= 5 and "Step 1: there is no step before" in text
     content = json.loads(data)
     assert content["settings"]["scheme"] == "auto" and len(content["steps"]) == 5
@@ -201,7 +201,7 @@ def test_the_report_is_shown_on_the_node(server: Client) -> None:
     assert "rotation" in result.outputs["2"]["text"][0]
     (plot,) = result.images["3"]
     last = Image.open(io.BytesIO(result.previews[-1][result.previews[-1].index(b"\xff\xd8\xff") :]))
-    assert plot.width == 640 and last.height == 1024  # the plot has taken the place of the preview
+    assert plot.width == 564 and last.size == (1024, 599)  # one panel has taken the place of the preview
     prompt["2"]["inputs"]["cfg"] = -1.0
     with pytest.raises(PromptError, match="smaller than min"):
         server.run(prompt)

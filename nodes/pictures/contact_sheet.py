@@ -69,7 +69,7 @@ def contact_sheet(
     height = max((picture.height for picture in pictures), default=256)
     gap = max(min(width, height) // 32, 3)
     # Legible where a node shows the whole sheet some 350 pixels wide, and narrow enough for its column.
-    letters = min(max(width * len(columns) / 32, height * len(rows) / 50, 15), width / 6)
+    letters = min(max(width * len(columns) / 26, height * len(rows) / 50, 15), width / 6)
     font = load_font(letters)
     side = max(font.getlength(printable(row)) for row in rows) + 2 * gap if any(rows) else gap
     whole = round(side + len(columns) * (width + gap))

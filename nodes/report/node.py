@@ -106,17 +106,17 @@ def _report(
     if recorder.settings is None:
         raise ValueError("there is no step to report: denoise is 0, or sigmas holds fewer than two values.")
     report = Report(recorder.settings, recorder.read())
-    text, picture = report.text(), report.plot()
+    text, picture = report.text(), report.panels()[0]  # all of them would be tiny on the node
     progress = host.running.Progress(model, len(report.steps))
     progress.advance(len(report.steps))
     progress.show(picture)  # in place of the sampler's last preview, which would stay on the node
-    plot = drawing.to_tensor(picture)
     host.running.show_text(f"{report.conclusion()}\n{choice.summary(recorder.settings)}")
     shown = {}
     note = ""
     if not progress.previews:
         try:
-            shown = ui.PreviewImage(plot, cls=node).as_dict()
+            shown = ui.PreviewImage(drawing.to_tensor(picture), cls=node).as_dict()
         except OSError as error:  # a full disk: the latent is worth more
             note = f"\nThe plot cannot be shown here: {error}"
+    plot = drawing.to_tensor(report.plot())
     return io.NodeOutput(latent, plot, text, report.json(), ui=ui.PreviewText(text + note).as_dict() | shown)

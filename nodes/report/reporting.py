@@ -14,9 +14,9 @@ from ..choice import describe
 from ..pictures.drawing import INK, Line, chart
 from ..pictures.lettering import load_font, wrap
 
-PANEL = (640, 330)
-LETTERS = 17
-"""Height of the letters: a plot is shown about 400 pixels wide on a node."""
+PANEL = (564, 330)
+LETTERS = 22
+"""Height of the letters: a plot is shown half as wide on a node and in the help."""
 
 
 class Figure(NamedTuple):
@@ -109,14 +109,8 @@ class Report:
         return [number for number, news in told.items() if news * (len(told) - 1) < WASTED * (total - news)]
 
     def plot(self) -> Image.Image:
-        """Three panels against the number of the step, one above the other, and the conclusion."""
-        panels = [panel for panel in (self._panel(*panel) for panel in PANELS) if panel is not None]
-        numbers = range(1, len(self.steps) + 1)
-        times = [
-            Line("model", numbers, [1000 * step.model_seconds for step in self.steps]),
-            Line("sampler", numbers, [1000 * step.sampler_seconds for step in self.steps]),
-        ]
-        panels.append(_chart("Time of a step", "milliseconds", True, times))
+        """The panels one above the other, below the conclusion."""
+        panels = self.panels()
         font = load_font(LETTERS)
         lines = wrap(self.conclusion(), font, PANEL[0] - 2 * LETTERS)
         top = round((len(lines) + 1) * LETTERS * 1.3)
@@ -127,6 +121,16 @@ class Report:
         for index, panel in enumerate(panels):
             sheet.paste(panel, (0, top + index * PANEL[1]))
         return sheet
+
+    def panels(self) -> list[Image.Image]:
+        """What is told, each against the number of the step; the most important first."""
+        panels = [panel for panel in (self._panel(*panel) for panel in PANELS) if panel is not None]
+        numbers = range(1, len(self.steps) + 1)
+        times = [
+            Line("model", numbers, [1000 * step.model_seconds for step in self.steps]),
+            Line("sampler", numbers, [1000 * step.sampler_seconds for step in self.steps]),
+        ]
+        return [*panels, _chart("Time of a step", "milliseconds", True, times)]
 
     def _panel(self, title: str, label: str, names: dict[str, str]) -> Image.Image | None:
         lines = []

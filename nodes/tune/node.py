@@ -131,5 +131,5 @@ class LMLTune(io.ComfyNode):
         search = Search(task)
         search.run(host.running.user_folder("tune"), host.running.show_text)
         text, plot = search.report(), drawing.to_tensor(search.plot())
-        host.running.show_text(text)
+        host.running.show_text(search.verdict())
         return io.NodeOutput(host.sampler(search.settings), search.settings, plot, text, ui=ui.PreviewText(text))

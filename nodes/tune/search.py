@@ -150,7 +150,7 @@ class Search:
         rows += list(self.built_in.items())
         width = max(len(name) for name, _ in rows)
         seeds = f"seed {task.seeds[0]}" + (f" and the {len(task.seeds) - 1} after it" if len(task.seeds) > 1 else "")
-        lines = [*self._verdict(best, start), ""]
+        lines = [self.verdict(), ""]
         lines += [
             f"  {name:<{width}}  {f'{error:.5f}' if math.isfinite(error) else 'failed'}"
             for name, error in sorted(rows, key=lambda row: row[1])
@@ -163,25 +163,30 @@ class Search:
         ]
         return "\n".join(lines)
 
-    def _verdict(self, best: Trial, start: Trial) -> list[str]:
-        """Short sentences, the most important one first."""
+    def verdict(self) -> str:
+        """Short sentences, one a line, the most important one first."""
+        best, start = tuning.best_of(self.trials), self.trials[0]
         baseline = self.built_in.get(BASELINE, math.inf)
-        lines = [f"{self.named(best)}: {_closer(best.error, baseline)} than {BASELINE}"]
+        lines = [f"{self.named(best)}: {_closer(best.error, baseline)} than {BASELINE}."]
         if best == start:
             lines.append("The settings were the best already.")
         else:
             lines.append(f"{_closer(best.error, start.error)} than LML as it was.")
-        rival = min(self.built_in, key=lambda name: self.built_in[name], default=BASELINE)
+        rival = self._rival()
         if rival != BASELINE and math.isfinite(self.built_in[rival]):
             lines.append(f"{_closer(best.error, self.built_in[rival])} than {rival}, the best of ComfyUI's.")
             if self.built_in[rival] < best.error:
                 lines.append(f"Here {rival} is the better choice.")
         if best.value in (self.task.axis.low, self.task.axis.high):
             lines.append(f"The best {self.task.axis.name} lies at the end of its range.")
-        return lines
+        return "\n".join(lines)
+
+    def _rival(self) -> str:
+        """The best of ComfyUI's samplers."""
+        return min(self.built_in, key=lambda name: self.built_in[name], default=BASELINE)
 
     def plot(self) -> Image.Image:
-        """Error against the parameter; ComfyUI's samplers as lines."""
+        """Error against the parameter; euler and the best of ComfyUI's samplers as lines."""
         lines = []
         for candidate in self.task.candidates:
             points = sorted((trial.value, trial.error) for trial in self.trials if trial.candidate == candidate)
@@ -193,16 +198,17 @@ class Search:
                 )
             )
         best = min(self.trials, key=lambda trial: trial.error)
-        levels = [Level(f"{name} {error:.4g}", error) for name, error in self.built_in.items()]
-        errors = [y for line in lines for y in line.y] + list(self.built_in.values())
+        named = dict.fromkeys((BASELINE, self._rival()))
+        levels = [Level(name, self.built_in[name]) for name in named if name in self.built_in]
+        errors = [y for line in lines for y in line.y] + [level.y for level in levels]
         shown = [error for error in errors if math.isfinite(error) and error > 0]
         return chart(
             lines,
-            title=self._verdict(best, self.trials[0])[0] if math.isfinite(best.error) else "Nothing finite yet",
+            title=self.verdict().split("\n")[0] if math.isfinite(best.error) else "Nothing finite yet",
             x_label=self.task.axis.name,
-            y_label="distance to the finished picture (RMS)",
-            size=(760, 520),
-            letters=15,
+            y_label="distance to the picture",
+            size=(564, 470),
+            letters=22 if len(self.task.candidates) == 1 else 14,  # shown half as wide on a node and in the help
             levels=levels,
             marks=[Mark(f"best: {best.error:.4g} at {best.value:g}", best.value, best.error)],
             log_x=self.task.axis.log,
