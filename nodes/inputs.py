@@ -16,7 +16,7 @@ MAX_STEPS = 10000
 
 
 def model() -> io.Input:
-    return io.Model.Input("model", tooltip="The model that denoises the latent: any that KSampler takes.")
+    return io.Model.Input("model", tooltip="The model to sample with: any that KSampler takes.")
 
 
 def seed(name: str, changing: bool = True) -> io.Input:
@@ -68,7 +68,7 @@ def denoise() -> io.Input:
     return share(
         "denoise",
         1.0,
-        "Share of the noise that is added and removed; below 1 keeps the structure of the latent (image to image).",
+        "How much noise is added and removed. Below 1, the structure of the latent is kept (image to image).",
     )
 
 
@@ -89,11 +89,11 @@ def run_inputs() -> list[io.Input]:
             "scheduler",
             options=host.scheduler_names(),
             default="normal",
-            tooltip="How the noise falls over the steps.",
+            tooltip="How the noise falls from step to step.",
         ),
         io.Conditioning.Input("positive", tooltip="What the picture should show."),
         io.Conditioning.Input("negative", tooltip="What the picture should not show."),
-        io.Latent.Input("latent_image", tooltip="The latent to denoise; its noise mask, if any, is respected."),
+        io.Latent.Input("latent_image", tooltip="The latent to denoise. Its noise mask is respected."),
     ]
 
 
@@ -117,14 +117,14 @@ def correction_inputs() -> list[io.Input]:
             min=0.0,
             max=100.0,
             step=0.01,
-            tooltip="Damping λ, times that of the settings. 1 is neutral: as they are. Larger is closer to the plain "
-            "sampler; 0 trusts the correction fully.",
+            tooltip="Damping: multiplies λ of the settings. 1 leaves it as it is. Larger comes closer to the "
+            "plain sampler; 0 trusts the correction fully.",
         ),
         share(
             "kappa",
             1.0,
-            "How much of the correction is followed, times κ of the settings. 1 is neutral: as they are. 0 is "
-            "exactly the plain sampler.",
+            "How much of the correction is used: multiplies κ of the settings. 1 leaves it as it is; 0 "
+            "is exactly the plain sampler.",
             display_name="κ",
         ),
     ]
@@ -136,13 +136,13 @@ def window_inputs() -> list[io.Input]:
         share(
             "start_percent",
             0.0,
-            "Share of the steps after which the correction starts. 0 corrects from the start.",
+            "The correction starts after this share of the steps. 0: at the first step.",
             advanced=True,
         ),
         share(
             "end_percent",
             1.0,
-            "Share of the steps after which the correction ends. 1 corrects to the end.",
+            "The correction ends after this share of the steps. 1: at the last step.",
             advanced=True,
         ),
     ]
@@ -153,7 +153,7 @@ def settings_input() -> io.Input:
     return Settings.Input(
         "settings",
         optional=True,
-        tooltip="From LML Preset, LML Sampler, LML Tune or LML κ Curve. Nothing connected: the preset auto.",
+        tooltip="Settings from LML Preset, LML Sampler, LML Tune or LML κ Curve. Without them: the preset auto.",
     )
 
 

@@ -25,8 +25,8 @@ class LMLCompare(choice.Corrected):
             node_id="LMLCompare",
             display_name="LML Compare",
             category=inputs.CATEGORY,
-            description="Makes the same picture with LML and with a sampler of your choice: same seed, same number of "
-            "model calls. Connect Compare Images to its outputs for a slider.",
+            description="Makes the same picture with LML and with another sampler: same seed, same number of model "
+            "calls. For a slider, connect its outputs to Compare Images.",
             search_aliases=[*inputs.SEARCH_ALIASES, "compare samplers", "a/b", "side by side", "slider", "difference"],
             is_output_node=True,
             inputs=[
@@ -36,8 +36,8 @@ class LMLCompare(choice.Corrected):
                     "sampler_name",
                     options=host.sampler_names(),
                     default="euler",
-                    tooltip="The sampler to compare with. One that calls the model more than once a step gets fewer "
-                    "steps, so that both make about as many calls.",
+                    tooltip="The sampler to compare with. If it calls the model more than once a step, it gets "
+                    "fewer steps, so that both make about as many calls.",
                 ),
                 *inputs.correction_inputs(),
                 inputs.settings_input(),
@@ -45,7 +45,7 @@ class LMLCompare(choice.Corrected):
             outputs=[
                 io.Image.Output(display_name="LML", tooltip="The pictures by LML."),
                 io.Image.Output(display_name="other", tooltip="The pictures by the other sampler."),
-                io.Image.Output(display_name="difference", tooltip=f"What differs, {AMPLIFIED:g} times as strong."),
+                io.Image.Output(display_name="difference", tooltip=f"The difference, {AMPLIFIED:g} times as strong."),
                 io.String.Output(display_name="text", tooltip="How far apart they are."),
             ],
         )

@@ -17,8 +17,8 @@ class LMLDemoModel(io.ComfyNode):
             node_id="LMLDemoModel",
             display_name="LML Demo Model",
             category="model/loaders",
-            description="A toy for trying the nodes, not for making art: a tiny diffusion model that ships with the "
-            "pack and draws one coloured shape in 32 x 32 pixels.",
+            description="A small model to try the nodes with, not to make art: it ships with the pack and draws one "
+            "coloured shape in 32 x 32 pixels.",
             search_aliases=["lml", "demo", "toy", "test model", "shapes", "tiny model"],
             inputs=[
                 io.Combo.Input(
@@ -45,7 +45,7 @@ class LMLDemoModel(io.ComfyNode):
             outputs=[
                 io.Model.Output(tooltip="The demo model."),
                 io.Conditioning.Output(display_name="positive", tooltip="The shape and color chosen."),
-                io.Conditioning.Output(display_name="negative", tooltip="Nothing chosen: the base of the guidance."),
+                io.Conditioning.Output(display_name="negative", tooltip="No shape and no color, for negative."),
                 io.Latent.Output(tooltip="Empty pictures of 32 x 32 pixels."),
                 io.Vae.Output(tooltip="Turns the model's latents into pictures (they are pixels already)."),
             ],

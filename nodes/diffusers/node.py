@@ -25,15 +25,14 @@ class LMLLoadDiffusersModel(io.ComfyNode):
             node_id="LMLLoadDiffusersModel",
             display_name="LML Load Diffusers Model",
             category="model/loaders",
-            description="Loads an unconditional model of diffusers (UNet2DModel), such as ddpm_ema_cifar10 and "
+            description="Loads a model of diffusers that takes no prompt (UNet2DModel), such as ddpm_ema_cifar10 or "
             "ldm-celebahq-256, from ComfyUI/models/diffusers, with its VQ-VAE.",
             search_aliases=["lml", "diffusers", "ddpm", "cifar", "celeba", "ldm", "unconditional", "vqvae"],
             inputs=[
                 io.Combo.Input(
                     "folder",
                     options=host.diffusers.folders(files.is_model_folder),
-                    tooltip="A folder in ComfyUI/models/diffusers that holds a UNet2DModel. Weights in safetensors "
-                    "alone.",
+                    tooltip="A folder in ComfyUI/models/diffusers with a UNet2DModel. Its weights must be safetensors.",
                 ),
                 inputs.batch_size(),
             ],
@@ -41,10 +40,10 @@ class LMLLoadDiffusersModel(io.ComfyNode):
                 io.Model.Output(tooltip="The model, in float32."),
                 io.Conditioning.Output(
                     display_name="conditioning",
-                    tooltip="Empty, for positive and negative of a sampler: the model takes no prompt. Set cfg to 1.",
+                    tooltip="Empty, for positive and for negative: the model takes no prompt. Set cfg to 1.",
                 ),
                 io.Latent.Output(tooltip="Empty latents of the size that the model was trained on."),
-                io.Vae.Output(tooltip="Turns latents into pictures: the VQ-VAE, or for models on pixels nothing."),
+                io.Vae.Output(tooltip="Turns latents into pictures with the VQ-VAE. A model on pixels needs none."),
             ],
         )
 

@@ -33,18 +33,20 @@ class LMLPreset(io.ComfyNode):
             node_id="LMLPreset",
             display_name="LML Preset",
             category=inputs.CATEGORY,
-            description="Chooses settings by name, says why, and hands them to any number of LML nodes.",
+            description="Chooses settings by name, says why, and gives them to any number of LML nodes.",
             search_aliases=SEARCH_ALIASES,
             inputs=[
                 io.Combo.Input(
                     "preset",
                     options=[*BUILT_IN, *files.names(host.running.user_folder("presets"))],
                     default=AUTO,
-                    tooltip="auto: right for every model. paper: the paper's scheme with a small correction; it needs "
-                    "the model. Then your own, from LML Save Preset.",
+                    tooltip="auto: right for every model. paper: the paper's scheme with a small correction; "
+                    "connect the model for it. Then your own, from LML Save Preset.",
                 ),
                 *inputs.correction_inputs(),
-                io.Model.Input("model", optional=True, tooltip="The model of the run: paper reads its kind."),
+                io.Model.Input(
+                    "model", optional=True, tooltip="The model of the run. paper needs it, to see its kind."
+                ),
             ],
             outputs=[
                 inputs.sampler_output(),
@@ -83,7 +85,7 @@ class LMLSavePreset(io.ComfyNode):
             node_id="LMLSavePreset",
             display_name="LML Save Preset",
             category=inputs.CATEGORY,
-            description="Keeps settings under a name, for the list of LML Preset and for sharing.",
+            description="Saves settings under a name, for the list of LML Preset and to share.",
             search_aliases=[*SEARCH_ALIASES, "save"],
             is_output_node=True,
             inputs=[
@@ -91,8 +93,8 @@ class LMLSavePreset(io.ComfyNode):
                 io.String.Input(
                     "name",
                     default="",
-                    tooltip="Name of the preset: letters, digits, spaces and _ - . ( ) + , up to 60. Not that of a "
-                    "built-in preset.",
+                    tooltip="Name of the preset: letters, digits, spaces and _ - . ( ) + , up to 60. The "
+                    "built-in presets keep their names.",
                 ),
                 io.String.Input(
                     "note",
@@ -104,8 +106,8 @@ class LMLSavePreset(io.ComfyNode):
                     "replace",
                     default=False,
                     advanced=True,
-                    tooltip="Off: a preset of yours that has the name already is left as it is, and the node fails. "
-                    "On: it is replaced.",
+                    tooltip="Off: if you have a preset of that name, it stays as it is and the node fails. On: "
+                    "it is replaced.",
                 ),
             ],
             outputs=[io.String.Output(display_name="text", tooltip="Where the preset was written.")],

@@ -17,8 +17,8 @@ SEARCH_ALIASES = ["lml", "report", "diagnostics", "debug", "profile", "statistic
 def _outputs() -> list[io.Output]:
     return [
         io.Latent.Output(tooltip="The denoised latent, the same as without the report."),
-        io.Image.Output(display_name="plot", tooltip="What each step did; bars show the range over the batch."),
-        io.String.Output(display_name="text", tooltip="A sentence, then a table with a line a step."),
+        io.Image.Output(display_name="plot", tooltip="What each step did. Bars show the range over the batch."),
+        io.String.Output(display_name="text", tooltip="A sentence, then a table with one line for each step."),
         io.String.Output(display_name="json", tooltip="Every figure of every step and picture, as JSON."),
     ]
 
@@ -30,8 +30,8 @@ class LMLReport(io.ComfyNode):
             node_id="LMLReport",
             display_name="LML Report",
             category=inputs.CATEGORY,
-            description="Samples like LML KSampler and shows what each step did: how the path turns, how LML bends it, "
-            "and the time of model and sampler.",
+            description="Samples like LML KSampler and shows what each step did: how the path turns, how LML bends "
+            "it, and how long model and sampler took.",
             search_aliases=SEARCH_ALIASES,
             inputs=[
                 *inputs.ksampler_inputs(changing_seed=False),
@@ -74,11 +74,12 @@ class LMLReportCustom(io.ComfyNode):
             node_id="LMLReportCustom",
             display_name="LML Report (Custom)",
             category=inputs.CATEGORY,
-            description="LML Report in place of SamplerCustomAdvanced: any guider, an LML sampler, any sigmas.",
+            description="LML Report in place of SamplerCustomAdvanced: takes any guider, an LML sampler and any "
+            "sigmas.",
             search_aliases=[*SEARCH_ALIASES, "samplercustomadvanced"],
             inputs=[
                 io.Noise.Input("noise", tooltip="The noise to start from."),
-                io.Guider.Input("guider", tooltip="How model and prompts are asked."),
+                io.Guider.Input("guider", tooltip="How model and prompts are used."),
                 io.Sampler.Input("sampler", tooltip="A sampler of this pack: LML Sampler, LML Preset or LML Tune."),
                 io.Sigmas.Input("sigmas", tooltip="The noise levels of the run."),
                 io.Latent.Input("latent_image", tooltip="The latent to denoise."),

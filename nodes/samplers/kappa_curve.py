@@ -51,14 +51,15 @@ class LMLKappaCurve(io.ComfyNode):
             node_id="LMLKappaCurve",
             display_name="LML κ Curve",
             category=inputs.CATEGORY,
-            description="Lets κ change over the run: how much of the correction is followed from the first step to the "
+            description="Lets κ change over the run: how much of the correction is used, from the first step to the "
             "last.",
             search_aliases=[*inputs.SEARCH_ALIASES, "kappa", "schedule", "curve", "fade", "window"],
             inputs=[
                 io.DynamicCombo.Input(
                     "shape",
                     options=_options(),
-                    tooltip="How κ goes from start to end: evenly, smoothly, early or late in the run; or drawn.",
+                    tooltip="How κ goes from start to end: evenly, smoothly, early or late in the run, or as you "
+                    "draw it.",
                 ),
                 inputs.settings_input(),
             ],

@@ -15,8 +15,8 @@ class LMLKSampler(choice.Corrected):
             node_id="LMLKSampler",
             display_name="LML KSampler",
             category=inputs.CATEGORY,
-            description="KSampler with LML: closer to the finished picture in 5 to 20 steps, at no extra model call. "
-            "Replace KSampler with it and leave the defaults.",
+            description="Use it in place of KSampler and keep the defaults. In 5 to 20 steps it comes closer to the "
+            "finished picture, with no extra model call.",
             search_aliases=inputs.SAMPLER_ALIASES,
             inputs=[*inputs.ksampler_inputs(), *inputs.correction_inputs(), inputs.settings_input()],
             outputs=[io.Latent.Output(tooltip="The denoised latent.")],
@@ -55,8 +55,8 @@ class LMLKSamplerAdvanced(choice.Corrected):
             node_id="LMLKSamplerAdvanced",
             display_name="LML KSampler (Advanced)",
             category=inputs.CATEGORY,
-            description="KSampler (Advanced) with LML: a part of the steps, with or without noise at the start and at "
-            "the end.",
+            description="KSampler (Advanced) with LML: samples a part of the steps, with or without noise at the "
+            "start and at the end.",
             search_aliases=[*inputs.SEARCH_ALIASES, "ksampler advanced", "two experts", "refiner"],
             inputs=[
                 inputs.model(),
@@ -65,18 +65,18 @@ class LMLKSamplerAdvanced(choice.Corrected):
                     options=["enable", "disable"],
                     default="enable",
                     advanced=True,
-                    tooltip="disable: the latent already carries its noise (the second part of a split run).",
+                    tooltip="disable: the latent has its noise already (the second part of a run in two parts).",
                 ),
                 inputs.seed("noise_seed"),
                 *inputs.run_inputs(),
-                _step_number("start_at_step", 0, "First step of the schedule to take."),
-                _step_number("end_at_step", inputs.MAX_STEPS, "Step of the schedule to stop before."),
+                _step_number("start_at_step", 0, "The first step to take."),
+                _step_number("end_at_step", inputs.MAX_STEPS, "The step to stop before."),
                 io.Combo.Input(
                     "return_with_leftover_noise",
                     options=["disable", "enable"],
                     default="disable",
                     advanced=True,
-                    tooltip="enable: leave the noise of the steps not taken in the latent, for another sampler.",
+                    tooltip="enable: the noise of the steps not taken stays in the latent, for the next sampler.",
                 ),
                 *inputs.correction_inputs(),
                 inputs.settings_input(),

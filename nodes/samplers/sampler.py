@@ -74,7 +74,7 @@ class LMLSampler(io.ComfyNode):
             node_id="LMLSampler",
             display_name="LML Sampler",
             category=inputs.CATEGORY,
-            description="LML as a SAMPLER for SamplerCustom and SamplerCustomAdvanced, with every setting of its own.",
+            description="LML as a SAMPLER for SamplerCustom and SamplerCustomAdvanced, with all its settings.",
             search_aliases=[*inputs.SEARCH_ALIASES, "samplercustom", "dpm solver", "ddim", "published"],
             inputs=[
                 io.DynamicCombo.Input(
@@ -88,8 +88,8 @@ class LMLSampler(io.ComfyNode):
                         _multistep("dpmsolver++"),
                         _published(),
                     ],
-                    tooltip="auto: right for nearly everything. ddim, dpmsolver, dpmsolver++: plain samplers, "
-                    "corrected. as published: the numbers of the paper to the letter, which make static.",
+                    tooltip="auto: right for nearly everything. ddim, dpmsolver, dpmsolver++: the plain samplers "
+                    "with the correction. as published: the paper's own numbers, which give static.",
                 ),
                 *inputs.correction_inputs(),
                 *inputs.window_inputs(),

@@ -15,13 +15,13 @@ class LMLWrapSampler(choice.Corrected):
             node_id="LMLWrapSampler",
             display_name="LML Wrap Sampler",
             category=inputs.CATEGORY,
-            description="LML around another sampler: each model call is corrected by what the call before has taught. "
-            "It can help at few steps: compare before you keep it.",
+            description="Puts LML around another sampler: each model call is corrected by what the call before it "
+            "has shown. It can help at few steps. Compare before you keep it.",
             search_aliases=[*inputs.SEARCH_ALIASES, "wrapper", "around", "modify sampler"],
             inputs=[
                 io.Sampler.Input(
                     "sampler",
-                    tooltip="The sampler to correct: one of KSamplerSelect, or of another sampler node.",
+                    tooltip="The sampler to correct, from KSamplerSelect or another sampler node.",
                 ),
                 *inputs.correction_inputs(),
             ],

@@ -25,8 +25,8 @@ def _axis(what: str, default: str, shown: str, options: list[str]) -> list[io.In
             f"{what}_values",
             default=shown,
             display_name=f"values of {what}s",
-            tooltip="Values between commas; decimal point, not comma. low:high:count is a "
-            "range of numbers: 0:1:5. sampler takes lml and any of ComfyUI's; scheme an order after a space: "
+            tooltip="Values with commas between them, and a point for decimals: 0, 0.5, 1. low:high:count is a "
+            "range of numbers: 0:1:5. sampler: lml or any of ComfyUI's. scheme: an order may follow, as in "
             "dpmsolver++ 2.",
         ),
     ]
@@ -39,8 +39,8 @@ class LMLSweep(io.ComfyNode):
             node_id="LMLSweep",
             display_name="LML Sweep",
             category=inputs.CATEGORY,
-            description="A grid of pictures over any two of λ, κ, steps, scheme, sampler and CFG, all from "
-            "the same seed, as one labelled sheet.",
+            description="Makes a grid of pictures over two of λ, κ, steps, scheme, sampler and CFG, all from one "
+            "seed, on one sheet with labels.",
             search_aliases=["lml", "sweep", "grid", "xy plot", "contact sheet", "compare samplers", "parameter"],
             inputs=[
                 *inputs.ksampler_inputs(changing_seed=False),
@@ -53,7 +53,7 @@ class LMLSweep(io.ComfyNode):
                     min=32,
                     max=2048,
                     advanced=True,
-                    tooltip="Longer side of a picture on the sheet in pixels. The single pictures keep their size.",
+                    tooltip="Longer side of a picture on the sheet, in pixels. The single pictures keep their size.",
                 ),
                 *inputs.correction_inputs(),
                 inputs.settings_input(),

@@ -21,28 +21,28 @@ def _search_inputs() -> list[io.Input]:
             "parameter",
             options=["λ", "κ"],
             default="λ",
-            tooltip="The number to search for, starting from the node; the rest stays as it is.",
+            tooltip="The number to search for, from its value on the node. All else stays as it is.",
         ),
         io.Combo.Input(
             "schemes",
             options=[AS_PRESET, ALL],
             default=AS_PRESET,
-            tooltip="try all: search among the schemes, too. It needs more evaluations.",
+            tooltip="try all: search among the schemes as well. It needs more evaluations.",
         ),
         io.Int.Input(
             "evaluations",
             default=16,
             min=8,
             max=200,
-            tooltip="The most settings to try: 8 or more, and 14 or more with try all. One costs steps x seeds "
-            "model calls.",
+            tooltip="How many settings to try at most: 8 or more, and 14 or more with try all. Each costs steps "
+            "x seeds model calls.",
         ),
         io.Int.Input(
             "seeds",
             default=2,
             min=1,
             max=32,
-            tooltip="How many seeds the error is averaged over, from seed on. A batch counts as well.",
+            tooltip="How many seeds are measured and averaged, from seed on. The pictures of a batch count as well.",
         ),
         io.Int.Input(
             "reference_steps",
@@ -50,7 +50,7 @@ def _search_inputs() -> list[io.Input]:
             min=10,
             max=10000,
             advanced=True,
-            tooltip="Steps of the reference: enough that more would change nothing.",
+            tooltip="Steps of the finished picture to compare with: so many that more would change nothing.",
         ),
     ]
 
@@ -62,8 +62,8 @@ class LMLTune(io.ComfyNode):
             node_id="LMLTune",
             display_name="LML Tune",
             category=inputs.CATEGORY,
-            description="Measures which λ (or κ) comes closest to the finished picture with your model, prompt, size "
-            "and number of steps, and hands it to the samplers.",
+            description="Measures which λ (or κ) comes closest to the finished picture, with your model, prompt, "
+            "size and number of steps. Connect its settings to the samplers.",
             search_aliases=["lml", "tune", "calibrate", "optimize", "optimise", "search", "best settings", "benchmark"],
             inputs=[
                 *inputs.ksampler_inputs(changing_seed=False),
@@ -75,7 +75,9 @@ class LMLTune(io.ComfyNode):
                 io.Sampler.Output(tooltip="The tuned sampler, for SamplerCustom and SamplerCustomAdvanced."),
                 inputs.settings_output("The tuned settings, for the LML nodes and LML Save Preset."),
                 io.Image.Output(
-                    display_name="plot", tooltip="Error against the parameter; ComfyUI's samplers as lines."
+                    display_name="plot",
+                    tooltip="Distance to the finished picture at each value. Lines: euler and the best of "
+                    "ComfyUI's samplers.",
                 ),
                 io.String.Output(display_name="report", tooltip="What was measured, in words and figures."),
             ],
