@@ -8,6 +8,9 @@ from typing import Any, Literal, get_args
 from .correction import check_damping, check_kappa
 
 Scheme = Literal["auto", "ddim", "dpmsolver", "dpmsolver++"]
+MULTISTEP: tuple[Scheme, ...] = ("dpmsolver", "dpmsolver++")
+"""Those that combine up to three model outputs; the others are of order 1."""
+
 SolverType = Literal["midpoint", "heun"]
 Target = Literal["score", "velocity", "increment", "direction"]
 DampingMode = Literal["adaptive", "relative", "absolute"]
@@ -95,7 +98,7 @@ class LMLSettings:
         """Whether order, target, damping and arithmetic go with the scheme."""
         if self.order not in (1, 2, 3):
             raise ValueError(f"order is {self.order}; it must be 1, 2 or 3. 1 is the robust choice with guidance.")
-        if self.scheme in ("auto", "ddim") and self.order != 1:
+        if self.scheme not in MULTISTEP and self.order != 1:
             raise ValueError(
                 f"order is {self.order}, but the scheme {self.scheme} is of order 1. "
                 "Set order to 1, or scheme to dpmsolver++."

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ... import lml_sampler as core
 from ...lml_sampler.sampler import DEFAULT_SETTINGS
+from ...lml_sampler.settings import MULTISTEP
 from . import families
 from .conditional import Conditional
 from .packed import part_sizes
@@ -27,7 +28,7 @@ def sample_lml(
 ) -> Tensor:
     """`lml_sampler.sample_lml` as ComfyUI calls its samplers: the parametrization is read from the model."""
     model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
-    if settings.scheme in ("dpmsolver", "dpmsolver++"):
+    if settings.scheme in MULTISTEP:
         sigmas = families.below_pure_noise(sigmas, model_sampling)
     if settings.stochastic:
         noise_scale = getattr(model_sampling, "noise_scale", 1.0)

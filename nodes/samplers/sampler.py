@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ...lml_sampler import LMLSettings
 from ...lml_sampler.presets import Family, published
-from ...lml_sampler.settings import Arithmetic, Scheme, SolverType
+from ...lml_sampler.settings import MULTISTEP, Arithmetic, Scheme, SolverType
 from .. import choice, host, inputs
 
 PUBLISHED = "as published"
@@ -84,8 +84,7 @@ class LMLSampler(io.ComfyNode):
                         io.DynamicCombo.Option(
                             "ddim", [_target("score", "velocity", "increment", "direction"), _damping_mode()]
                         ),
-                        _multistep("dpmsolver"),
-                        _multistep("dpmsolver++"),
+                        *map(_multistep, MULTISTEP),
                         _published(),
                     ],
                     tooltip="auto: right for nearly everything. ddim, dpmsolver, dpmsolver++: the plain samplers "

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ... import lml_sampler as core
 from ...lml_sampler import LMLSettings
-from ...lml_sampler.settings import Scheme
+from ...lml_sampler.settings import MULTISTEP, Scheme
 from .. import choice, host
 from ..pictures.scene import Scene
 from . import tuning
@@ -120,7 +120,7 @@ def candidates(base: LMLSettings) -> dict[str, LMLSettings]:
     found = {choice.scheme_name(base): base}
     for scheme in get_args(Scheme):
         try:
-            other = dataclasses.replace(base, scheme=scheme, order=2 if scheme.startswith("dpmsolver") else 1)
+            other = dataclasses.replace(base, scheme=scheme, order=2 if scheme in MULTISTEP else 1)
         except ValueError:  # the target is for another scheme
             continue
         found.setdefault(choice.scheme_name(other), other)
