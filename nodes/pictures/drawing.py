@@ -115,10 +115,13 @@ class _Canvas:
             x = x_axis.place(value)
             self.draw.line((x, box[1], x, box[3]), GRID, thin)
             self.draw.text((x, box[3] + self.em * 0.5), short(value), INK, self.font, "ma")
+        labelled = float("inf")
         for value in y_axis.ticks():
             y = y_axis.place(value)
             self.draw.line((box[0], y, box[2], y), GRID, thin)
-            self.draw.text((box[0] - self.em * 0.5, y), short(value), INK, self.font, "rm")
+            if labelled - y >= self.em:  # on a log axis they come closer and closer
+                self.draw.text((box[0] - self.em * 0.5, y), short(value), INK, self.font, "rm")
+                labelled = y
         self.draw.rectangle(box, outline=FAINT, width=thin)
         self.draw.text((self.width / 2, self.em), printable(title), INK, self.large, "ma")
         middle = (box[0] + box[2]) / 2
