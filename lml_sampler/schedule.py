@@ -1,21 +1,27 @@
-"""LML's own schedule: every step takes the same share of the noise away.
+"""LML's own schedule: the noise is taken away in the model's own time, slower at both ends.
 
-    share(sigma) = sigma / (sigma + TURN * alpha),      share = share of sigma_max ... 0 in equal steps
+    share(sigma) = sigma / (sigma + shift * alpha)                 1 is pure noise, 0 a clean picture
+    share falls from sigma_max to sigma_min as  u - ENDS sin(2 pi u) / (2 pi),   u = 0, 1/N ... 1
 
-It is the time of a flow, in which ComfyUI's `simple` spreads the levels of a flow model evenly, with its middle where
-pictures take shape. So a VE model and a flow model get the same levels, whatever a shift has done to the model's own.
+For a flow model of that shift, share is its own time, which ComfyUI's `simple` divides evenly. Steps at its start decide
+what is shown, those at its end how sharp it is; a network errs most at both.
 """
 
 import math
 
 from .parametrization import Parametrization, level_of
 
-TURN = 1.65
-"""sigma / alpha at half the share, for data of about unit width, as latents have. On exact problems few calls ask for
-more (2.7: guided samples choose what they show above), typical samples and many calls for less (1)."""
+VE_SHIFT = 1.65
+"""sigma at half the share of a VE model: SD's own 1,000 levels have it in their middle."""
+
+ENDS = 0.6
+"""How much slower the ends are, from 0 (even shares) to 1. On networks more is closer (from 0 to 0.6 by a third), typical
+samples of exact problems too; there the few that end elsewhere are more."""
 
 
-def lml_schedule(steps: int, sigma_min: float, sigma_max: float, parametrization: Parametrization) -> list[float]:
+def lml_schedule(
+    steps: int, sigma_min: float, sigma_max: float, parametrization: Parametrization, shift: float = VE_SHIFT
+) -> list[float]:
     """The noise levels of a run, in host numbers.
 
     Args:
@@ -24,30 +30,37 @@ def lml_schedule(steps: int, sigma_min: float, sigma_max: float, parametrization
             which the sampler `auto` ends there too.
         sigma_max: the first level, for `flow` at most 1 (a little more is rounding and counts as 1).
         parametrization: of the model.
+        shift: sigma / alpha at half the share; the shift of a flow model.
 
     Returns:
         `steps + 1` sigmas that fall strictly from `sigma_max` to 0.
 
     Raises:
-        ValueError: `steps` is below 1, or the levels are not 0 <= sigma_min < sigma_max < inf.
+        ValueError: `steps` is below 1, or `shift` or the levels are not 0 <= sigma_min < sigma_max < inf.
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}; it must be 1 or more. 8 is a good start.")
-    if not 0 <= sigma_min < sigma_max < math.inf:
+    if not (0 <= sigma_min < sigma_max < math.inf and 0 < shift < math.inf):
         raise ValueError(
-            f"sigma_min is {sigma_min:g} and sigma_max {sigma_max:g}; they must be 0 <= sigma_min < sigma_max < inf. "
-            "The noise levels of this model are broken, as by a shift of 0: remove what changes them."
+            f"sigma_min is {sigma_min:g}, sigma_max {sigma_max:g} and shift {shift:g}; they must be 0 <= sigma_min < "
+            "sigma_max < inf and 0 < shift < inf. The noise levels of this model are broken, as by a shift of 0: "
+            "remove what changes them."
         )
-    high, low = _share(sigma_max, parametrization), _share(sigma_min, parametrization)
-    shares = (high + (low - high) * index / steps for index in range(1, steps))
-    return [sigma_max, *(_sigma(share, parametrization) for share in shares), 0.0]
+    high, low = _share(sigma_max, parametrization, shift), _share(sigma_min, parametrization, shift)
+    shares = (high + (low - high) * _place(index / steps) for index in range(1, steps))
+    return [sigma_max, *(_sigma(share, parametrization, shift) for share in shares), 0.0]
 
 
-def _share(sigma: float, parametrization: Parametrization) -> float:
-    return sigma / (sigma + TURN * max(level_of(sigma, parametrization).alpha, 0.0))
+def _place(u: float) -> float:
+    """From 0 to 1, slower at both ends."""
+    return u - ENDS * math.sin(2 * math.pi * u) / (2 * math.pi)
 
 
-def _sigma(share: float, parametrization: Parametrization) -> float:
+def _share(sigma: float, parametrization: Parametrization, shift: float) -> float:
+    return sigma / (sigma + shift * max(level_of(sigma, parametrization).alpha, 0.0))
+
+
+def _sigma(share: float, parametrization: Parametrization, shift: float) -> float:
     """The inverse of `_share`."""
-    noise, signal = TURN * share, 1 - share
+    noise, signal = shift * share, 1 - share
     return noise / signal if parametrization == "ve" else noise / (noise + signal)

@@ -15,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lml_sampler.schedule import TURN, lml_schedule
+from lml_sampler.schedule import lml_schedule
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 STEPS = st.integers(1, 200)
@@ -38,31 +38,62 @@ def test_it_falls_from_end_to_end_for_any_range(steps: int, sigma_min: float, ra
 def test_it_falls_for_any_shift_of_a_flow(steps: int, log_shift: float) -> None:
     shift = math.exp(log_shift)
     sigma_min = shift * 0.001 / (1 + (shift - 1) * 0.001)
-    check(lml_schedule(steps, sigma_min, 1.0, "flow"), steps, sigma_min, 1.0)
+    check(lml_schedule(steps, sigma_min, 1.0, "flow", shift), steps, sigma_min, 1.0)
 
 
-@given(STEPS, st.floats(0.0, 0.1), st.floats(5, 100))
-def test_every_step_takes_the_same_share_in_both_kinds_of_model(steps: int, low: float, high: float) -> None:
-    ve = lml_schedule(steps, low, high, "ve")
-    flow = lml_schedule(steps, low / (1 + low), high / (1 + high), "flow")
+@given(STEPS, st.floats(0.0, 0.1), st.floats(5, 100), st.floats(0.1, 10))
+def test_both_kinds_of_model_get_the_same_levels(steps: int, low: float, high: float, shift: float) -> None:
+    ve = lml_schedule(steps, low, high, "ve", shift)
+    flow = lml_schedule(steps, low / (1 + low), high / (1 + high), "flow", shift)
     assert flow[:-1] == pytest.approx([sigma / (1 + sigma) for sigma in ve[:-1]])
-    shares = [sigma / (sigma + TURN) for sigma in [*ve[:-1], low]]
-    assert [a - b for a, b in itertools.pairwise(shares)] == pytest.approx([(shares[0] - shares[-1]) / steps] * steps)
+
+
+@given(st.integers(4, 200), st.floats(0.1, 10))
+def test_half_of_the_calls_lie_above_the_middle_and_the_ends_are_slower(steps: int, shift: float) -> None:
+    """In the model's own time, where `simple` is even."""
+    sigmas = lml_schedule(2 * steps, 0.0, 1.0, "flow", shift)
+    assert sigmas[steps] == pytest.approx(shift / (1 + shift))
+    shares = [sigma / (sigma + shift * (1 - sigma)) for sigma in sigmas]
+    lengths = [high - low for high, low in itertools.pairwise(shares)]
+    assert lengths == pytest.approx(lengths[::-1])
+    assert all(outer < inner for outer, inner in itertools.pairwise(lengths[:steps]))
+    assert lengths[0] < 0.75 / (2 * steps) and lengths[steps] > 1.25 / (2 * steps)
+
+
+@pytest.mark.parametrize("shift", [1.0, 1.15, 3.0, 8.0])
+def test_a_flow_model_gives_its_own_shift(pack: ModuleType, shift: float) -> None:
+    import comfy.model_sampling as sampling
+
+    class Flow(sampling.ModelSamplingDiscreteFlow, sampling.CONST):
+        pass
+
+    flow = Flow()
+    flow.set_parameters(shift=shift)
+    sigmas = comfy_sigmas(flow, 10)
+    assert sigmas[5].item() == pytest.approx(shift / (1 + shift), rel=2e-3)
+
+
+def comfy_sigmas(model_sampling: Any, steps: int) -> torch.Tensor:
+    """By the entry in ComfyUI's list."""
+    import comfy.samplers
+
+    return comfy.samplers.calculate_sigmas(model_sampling, "lml", steps)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((0, 0.03, 14.6), "steps is 0"),
-        ((5, 1.0, 1.0), "sigma_min is 1 and sigma_max 1"),
+        ((5, 1.0, 1.0), "sigma_min is 1, sigma_max 1"),
         ((5, -0.1, 1.0), "sigma_min is -0.1"),
         ((5, math.nan, 1.0), "sigma_min is nan"),
         ((5, 0.1, math.inf), "sigma_max inf"),
+        ((5, 0.1, 1.0, "ve", 0.0), "shift 0"),
     ],
 )
-def test_what_is_no_schedule_is_named(arguments: tuple[int, float, float], message: str) -> None:
+def test_what_is_no_schedule_is_named(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        lml_schedule(*arguments, "ve")
+        lml_schedule(*(arguments if len(arguments) > 3 else (*arguments, "ve")))
 
 
 @pytest.fixture(scope="module", params=["eps", "flow"])

@@ -49,7 +49,13 @@ def own_schedule(model: Any, steps: int, denoise: float = 1.0) -> Tensor:
 def handler(model_sampling: Any, steps: int) -> Tensor:
     """A scheduler as ComfyUI calls it: `[steps + 1]` in float32."""
     smallest, largest = float(model_sampling.sigma_min), float(model_sampling.sigma_max)
-    return torch.FloatTensor(lml_schedule(steps, smallest, largest, families.parametrization(model_sampling)))
+    parametrization = families.parametrization(model_sampling)
+    if parametrization == "ve":
+        return torch.FloatTensor(lml_schedule(steps, smallest, largest, parametrization))
+    middle = float(model_sampling.percent_to_sigma(0.5))
+    # A shift so large that its middle is rounded to pure noise is one of 10 million.
+    shift = middle / max(1 - middle, 1e-7)
+    return torch.FloatTensor(lml_schedule(steps, smallest, largest, parametrization, shift))
 
 
 def discrete_sigmas() -> Tensor:
