@@ -19,9 +19,9 @@ import sys
 
 from comfy_host.install import ROOT
 from quality import pairs
+from quality.grid import AUTO
 from quality.running import load_quietly, run, trained
 from quality.store import FOLDER, Cells, Record
-from quality.summary import AUTO
 
 PAGE = ROOT / ".quality" / "pairs.md"
 DEFAULT = (AUTO, pairs.OWN_SCHEDULER)

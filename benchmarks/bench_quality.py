@@ -13,10 +13,10 @@ On what
     patches   8 x 8 x 3 patches of the photographs that scikit-learn ships, classes by k-means; the same with one
               scheduler each.
     network   the pack's two trained demo models in ComfyUI, 10 pictures, CFG 1, 4, 7, one scheduler each, 5 to 20
-              calls; without the samplers that add noise, as a call is dear.
+              calls; without the samplers that add noise, the `cfg_pp` ones and our variants, as a call is dear.
     zoo       the reported half of the zoo (`make zoo`): flow with shift 5 and 8, eps, v and x0, CFG 1, 3, 6 where the
-              network has classes, 16 samples, 5 to 20 calls; without the samplers that add noise. Left out, and said,
-              while the networks are not trained.
+              network has classes, 16 samples, 5 to 20 calls; the same samplers. Left out, and said, while the
+              networks are not trained.
     The schedulers normal, karras, simple, beta and sgm_uniform take turns over the conditions. All runs are in
     float32, from the same noise.
 Figures of a cell
@@ -39,7 +39,7 @@ import time
 
 from comfy_host.install import ROOT
 from quality import plots, summary
-from quality.grid import ZOO, tasks
+from quality.grid import AUTO, ZOO, tasks
 from quality.running import load_quietly, run, trained
 from quality.store import FOLDER, Cells, Record
 
@@ -54,7 +54,7 @@ def report(records: list[Record]) -> str:
     conditions = len({condition for condition, _ in blocks})
     return "\n\n".join(
         [
-            f"{len(records)} cells, {conditions} conditions. Ratios below 1: {summary.AUTO} is closer. The best "
+            f"{len(records)} cells, {conditions} conditions. Ratios below 1: {AUTO} is closer. The best "
             "peer is the best of ComfyUI's samplers and of three that it lacks in that very cell, chosen afterwards.",
             summary.group_table(blocks),
             summary.single_table(blocks),

@@ -3,8 +3,8 @@
     share(sigma) = sigma / (sigma + shift * alpha)                 1 is pure noise, 0 a clean picture
     share falls from sigma_max to sigma_min as  u - ENDS sin(2 pi u) / (2 pi),   u = 0, 1/N ... 1
 
-For a flow model of that shift, share is its own time, which ComfyUI's `simple` divides evenly. Steps at its start decide
-what is shown, those at its end how sharp it is; a network errs most at both.
+For a flow model of that shift, share is its own time, which ComfyUI's `simple` divides evenly. Steps at its start
+decide what is shown, those at its end how sharp it is.
 """
 
 import math
@@ -15,8 +15,8 @@ VE_SHIFT = 1.65
 """sigma at half the share of a VE model: SD's own 1,000 levels have it in their middle."""
 
 ENDS = 0.6
-"""How much slower the ends are, from 0 (even shares) to 1. On networks more is closer (from 0 to 0.6 by a third), typical
-samples of exact problems too; there the few that end elsewhere are more."""
+"""How much slower the ends are, from 0 (even shares) to 1. On networks more is closer, by a third from 0 to 0.6, and so
+are typical samples of exact problems; but of these more end elsewhere."""
 
 
 def lml_schedule(

@@ -1,5 +1,6 @@
 """The benchmark: its distances, its counting of calls, its choice of cells, one cell from end to end."""
 
+import itertools
 from pathlib import Path
 from types import ModuleType
 
@@ -168,9 +169,10 @@ def test_an_ended_run_goes_on_after_its_last_whole_cell(tmp_path: Path) -> None:
 
 
 def test_what_is_too_dear_for_the_networks_is_left_out() -> None:
-    names = Names(("euler", "sde"), ("auto", "fixed"), frozenset({"sde"}), frozenset({"auto"}))
-    for problem in ("network", "shapes_flow"):
+    lml = (grid.AUTO, "LML fixed")
+    names = Names(("euler", "sde", "euler_cfg_pp"), lml, frozenset({"sde"}), frozenset({grid.AUTO}))
+    for problem, quick in itertools.product(("network", "shapes_flow"), (False, True)):
         network = Condition(problem, "ve", None, 4.0, "normal")
-        assert names.chosen(network, quick=False) == ["euler", "auto", "fixed"]
-        assert names.chosen(network, quick=True) == ["euler", "auto"]
-    assert names.chosen(CONDITION, quick=False) == ["euler", "sde", "auto", "fixed"]
+        assert names.chosen(network, quick) == ["euler", grid.AUTO]
+    assert names.chosen(CONDITION, quick=False) == [*names.peers, *lml]
+    assert names.chosen(CONDITION, quick=True) == [*names.peers, grid.AUTO]

@@ -16,6 +16,7 @@ from comfy_host.inprocess import load_pack
 from lml_sampler import LMLSettings
 from lml_sampler.presets import paper
 
+from .grid import AUTO
 from .published import PUBLISHED
 
 LEFT_OUT = ("ddim", "lml")
@@ -23,7 +24,6 @@ SA_SOLVER = "sa_solver, eta 0"
 GAINS = (0.2, 0.4)
 WRAPPED = ("dpmpp_2m", "deis", "uni_pc", SA_SOLVER)
 WRAPPED_GAIN = 0.2
-AUTO = "LML auto"
 PAPER = "LML paper"
 
 Settings = Callable[[bool, int], LMLSettings]

@@ -9,6 +9,8 @@ Problem = Literal["digits", "patches", "network", "shapes_flow", "flower_v", "cu
 """The last four are the half of the zoo that no rule was chosen on."""
 Path = Literal["ve", "flow"]
 
+AUTO = "LML auto"
+"""The default."""
 SEED = 0
 """Of the start noise, of the labels and of the samplers that add noise, the same in every cell."""
 
@@ -32,9 +34,9 @@ PROBLEMS: tuple[tuple[Problem, tuple[tuple[Path, float | None], ...], tuple[floa
     ("patches", EXACT_PATHS, CFGS, 1),
     ("network", NETWORK_PATHS, CFGS, 1),
     ("shapes_flow", (("flow", 5.0), ("flow", 8.0)), ZOO_CFGS, 1),
-    ("digits_x0", (("ve", None),), ZOO_CFGS, 2),
-    ("curves_eps", (("ve", None),), (1.0,), 3),
-    ("flower_v", (("ve", None),), (1.0,), 3),
+    ("digits_x0", (("ve", None),), ZOO_CFGS, 1),
+    ("curves_eps", (("ve", None),), (1.0,), 2),
+    ("flower_v", (("ve", None),), (1.0,), 2),
 )
 """Each problem with its paths, its CFG and how many schedulers each path meets at each of them."""
 ZOO = ("shapes_flow", "digits_x0", "curves_eps", "flower_v")
@@ -103,9 +105,11 @@ class Names:
     quick_lml: frozenset[str]
 
     def chosen(self, condition: Condition, quick: bool) -> list[str]:
-        """The samplers that run under a condition."""
-        peers = [name for name in self.peers if condition.exact or name not in self.stochastic]
-        return peers + [name for name in self.lml if not quick or name in self.quick_lml]
+        """The samplers under a condition: on networks those that end where the model leads, and the default."""
+        if not condition.exact:
+            peers = [name for name in self.peers if name not in self.stochastic and "cfg_pp" not in name]
+            return [*peers, *(name for name in self.lml if name == AUTO)]
+        return [*self.peers, *(name for name in self.lml if not quick or name in self.quick_lml)]
 
 
 def conditions() -> list[Condition]:

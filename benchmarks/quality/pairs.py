@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from .grid import Condition, Names, Path, Problem, Task
+from .grid import AUTO, Condition, Names, Path, Problem, Task
 from .store import Record
-from .summary import AUTO, condition_of, geometric_mean, table, value
+from .summary import condition_of, geometric_mean, table, value
 
 CALLS = (4, 8, 12, 20, 30, 50)
 NETWORK_CALLS = (4, 8, 12, 20)

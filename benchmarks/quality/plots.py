@@ -9,8 +9,8 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .grid import Condition
-from .summary import AUTO, Block, geometric_mean, value
+from .grid import AUTO, Condition
+from .summary import Block, geometric_mean, value
 
 Cells = dict[tuple[Condition, int], Block]
 

@@ -10,9 +10,9 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from .entries import AUTO, GAINS, PAPER, Entry, entries
+from .entries import GAINS, PAPER, Entry, entries
 from .exact import Data, ExactProblem
-from .grid import SEED, Names
+from .grid import AUTO, SEED, Names
 
 CALLS_FEWER = {"PFDiff 1": 2}
 """Samplers that call the model less than once a step: steps a call, at the most."""

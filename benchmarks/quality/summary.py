@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable
 from statistics import fmean
 from typing import NamedTuple
 
-from .grid import Condition
+from .grid import AUTO, Condition
 from .store import Record
 
-AUTO = "LML auto"
 SINGLE = ("euler", "dpmpp_2m", "uni_pc")
 FLOOR = 1e-9
 """Below it a Fréchet distance is rounding."""

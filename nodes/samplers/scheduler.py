@@ -14,8 +14,8 @@ class LMLScheduler(io.ComfyNode):
             node_id="LMLScheduler",
             display_name="LML Scheduler",
             category=inputs.CATEGORY,
-            description="LML's own schedule as SIGMAS for SamplerCustom and SamplerCustomAdvanced: each step removes "
-            "the same share of the noise.",
+            description="LML's own schedule as SIGMAS for SamplerCustom and SamplerCustomAdvanced: small steps at the "
+            "start and at the end.",
             search_aliases=[*inputs.SEARCH_ALIASES, "scheduler", "sigmas", "schedule", "basic scheduler"],
             inputs=[inputs.model(), inputs.steps(), inputs.denoise()],
             outputs=[io.Sigmas.Output(tooltip="The noise levels of the steps, down to 0.")],
