@@ -64,3 +64,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def info(server: Client) -> dict[str, Any]:
     """The definitions of all nodes of the server."""
     return server.object_info()
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: ModuleType) -> Path:
+    """ComfyUI's folder of diffusers models in this process: with the two tiny ones."""
+    import folder_paths
+
+    diffusers_folders.write(tmp_path)
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "diffusers", ([str(tmp_path / "diffusers")], {"folder"}))
+    return tmp_path / "diffusers"

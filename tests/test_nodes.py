@@ -1,10 +1,5 @@
 """The nodes with the real ComfyUI in this process: its schedulers, models, masks, guidance and control nets."""
 
-import asyncio
-import os
-import subprocess
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -300,28 +295,6 @@ def test_an_empty_schedule_returns_the_latent(pack: ModuleType, demo: tuple[Any,
     latent = {"samples": torch.rand(1, 3, 32, 32)}
     arguments = (model, True, 1, 4.0, positive, negative, sampler, torch.FloatTensor([]), latent)
     assert torch.equal(SamplerCustom.execute(*arguments).result[0]["samples"], latent["samples"])
-
-
-def test_registration_is_additive_and_idempotent(pack: ModuleType) -> None:
-    import comfy.samplers
-    import nodes
-
-    assert comfy.samplers.SAMPLER_NAMES.count("lml") == 1
-    assert comfy.samplers.SAMPLER_NAMES[0] == "euler" and comfy.samplers.SAMPLER_NAMES[-1] == "lml"
-    assert asyncio.run(nodes.load_custom_node(str(Path(pack.__file__).parent)))
-    assert comfy.samplers.SAMPLER_NAMES.count("lml") == 1
-
-
-@pytest.mark.parametrize(("value", "listed"), [("0", False), ("1", True)])
-def test_the_list_entry_can_be_left_out(value: str, listed: bool) -> None:
-    benchmarks = Path(__file__).parents[1] / "benchmarks"
-    code = (
-        "from comfy_host.inprocess import load_pack; load_pack(); import comfy.samplers; "
-        "print('lml' in comfy.samplers.SAMPLER_NAMES)"
-    )
-    environment = os.environ | {"PYTHONPATH": str(benchmarks), "LML_REGISTER_KSAMPLER": value}
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert process.stdout.strip().splitlines()[-1:] == [str(listed)], process.stderr
 
 
 def test_what_the_model_answers_without_guidance_is_heard(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:

@@ -53,3 +53,10 @@ def built_in(linked: Linked, sampler: str, seed: int, steps: int, cfg: float, sc
     return nodes.KSampler().sample(model, seed, steps, cfg, sampler, scheduler, positive, negative, latent)[0][
         "samples"
     ]
+
+
+def diffusers_inputs(pack: ModuleType, name: str, batch: int = 2) -> dict[str, Any]:
+    """The outputs of LML Load Diffusers Model, by the names of the inputs that they go to."""
+    outputs = pack.nodes.diffusers.LMLLoadDiffusersModel.execute(name, batch).result
+    linked = dict(zip(("model", "positive", "latent_image", "vae"), outputs, strict=True))
+    return linked | {"negative": linked["positive"]}

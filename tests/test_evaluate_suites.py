@@ -1,0 +1,98 @@
+"""Suites of evaluations: what is not right is named; what is planned is what is asked for."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comfy_host.client import Client
+from evaluate import commands, suite, units
+from evaluate.errors import EvaluationError
+from evaluate.store import Store
+from evaluate.worker import ComfyWorker
+from evaluations import SMALL, SMALL_UNITS, make_all, small_suite, written
+
+SUITES = sorted(path.stem for path in suite.HERE.glob("*.toml"))
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_every_suite_that_ships_fits_the_nodes(info: dict[str, Any], name: str) -> None:
+    chosen = suite.load(name)
+    for cell in units.cells(chosen)[:: len(chosen.grid["steps"])]:
+        for node in units.cell_workflow(chosen, cell, chosen.template).values():
+            if node["class_type"] in ("SamplerEvaluationCount", "SamplerEvaluationKeep"):
+                continue
+            inputs = info[node["class_type"]]["input"]
+            known = {**inputs["required"], **inputs.get("optional", {})}
+            assert not {key.split(".")[0] for key in node["inputs"]} - known.keys(), node
+            for key, (kind, *options) in inputs["required"].items():
+                has_default = isinstance(kind, list) or (
+                    options and ("default" in options[0] or "options" in options[0])
+                )
+                assert key in node["inputs"] or has_default, (node["class_type"], key)
+    kept = {
+        file.path.split("/", 1)[1]
+        for file in chosen.files
+        if file.path.startswith(("checkpoints", "diffusion_", "diff"))
+    }
+    values = json.dumps(units.cell_workflow(chosen, units.cells(chosen)[0], chosen.template))
+    assert all(name in values for name in kept), "the workflow loads other files than the suite names"
+    assert all(file.source for file in chosen.files)
+
+
+BAD = {
+    "unknown field": (("runs = 6", "rums = 6"), r"the suite has an unknown field 'rums'; known are title, .*runs"),
+    "unknown field of a part": (('format = "tsv"', 'formt = "tsv"'), r"\[prompts\] has an unknown field 'formt'"),
+    "field that is missing": (("title =", "# title ="), r"the suite lacks the field 'title'"),
+    "no such input": (('"sigmas.steps"', '"sigmas.stops"'), r"workflows/demo.json' has no input 'sigmas.stops'"),
+    "no such node": (('pictures = "decode"', 'pictures = "dicode"'), r"has no node 'dicode'"),
+    "no such workflow": (("demo.json", "other.json"), r"workflow is '.*other.json', which is not there"),
+    "two of a name": (('name = "euler"', 'name = "LML"'), r"two samplers have the name 'LML'"),
+    "a value twice": (("[4, 8, 12]", "[4, 8, 8]"), r"grid.steps is \[4, 8, 8\]; it needs values, each once"),
+    "a batch that does not fit": (("batch = 8", "batch = 7"), r"pictures is 96; it must be a multiple of batch, 7"),
+    "a kind": (('kind = "equal"', 'kind = "fair"'), r"kind is 'fair'; it must be 'equal' or 'as published'"),
+    "a metric": (('"prc"', '"is"'), r"metrics has 'is'; known are fid"),
+    "a baseline": (('baseline = "euler"', 'baseline = "heun"'), r"baseline is 'heun', which is no sampler"),
+    "not heard": (('shape = "model.shape"\n', ""), r"inputs lacks 'shape': the workflow would not hear it"),
+    "not TOML": (("title =", "title"), r"suite.toml is not TOML"),
+    "prompts": (("demo.tsv", "mine.tsv"), r"mine.tsv is missing: get it from its authors"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_suite_that_is_not_right_is_named(tmp_path: Path, name: str) -> None:
+    change, message = BAD[name]
+    with pytest.raises(EvaluationError, match=message) as refused:
+        units.units(suite.load(written(tmp_path, change)))
+    assert "\n" not in str(refused.value)
+
+
+def test_the_same_noise_and_prompts_in_every_cell(tmp_path: Path) -> None:
+    todo = units.units(suite.load(small_suite(tmp_path)))
+    assert len(todo) == SMALL_UNITS and len({unit.key for unit in todo}) == SMALL_UNITS
+    runs = {}
+    for unit in todo:
+        runs.setdefault(unit.cell, []).extend((run.seed, tuple(run.values.items())) for run in unit.runs)
+    assert len(runs) == 4 and len({tuple(each) for each in runs.values()}) == 1
+    assert len({seed for seed, _ in runs["euler, steps 2"]}) == 4
+
+
+def test_a_sampler_can_be_told_the_steps(server: Client, tmp_path: Path) -> None:
+    """The published settings depend on them: the row as the suites of the paper have it, and in ComfyUI."""
+    published = next(each for each in suite.load("cfg_sd15").samplers if each.name == "LML as published")
+    chosen = suite.load(written(tmp_path, *SMALL))
+    chosen = dataclasses.replace(chosen, samplers=(published,))
+    steps = [units.sampler_node(cell)["inputs"]["scheme.steps"] for cell in units.cells(chosen)]
+    assert steps == [2, 3]
+    board = make_all(Store(tmp_path / "out"), units.units(chosen)[:1], [ComfyWorker(server.address)])
+    assert (board.counts.made, board.counts.failed) == (1, [])
+
+
+def test_planning_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = commands.Namespace(suite=small_suite(tmp_path), out=tmp_path / "out", seconds_a_call=0.5, workers=2)
+    commands.plan(options)
+    said = capsys.readouterr().out
+    assert "4 cells, 8 units (0 made), 32 pictures, 80 calls" in said and "about 0.00556 hours on 2 workers" in said
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["plan.jsonl"]
+    assert len((tmp_path / "out" / "plan.jsonl").read_text().splitlines()) == SMALL_UNITS
