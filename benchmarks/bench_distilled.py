@@ -3,7 +3,7 @@
 Students
     Networks that were trained to go their teacher's guided path in 4 or 8 steps, with the guidance inside: CFG 1, the
     schedule `simple`, 1 to 8 calls. Squared Fréchet distance of a classifier's features, to pictures of the data and to
-    the teacher's converged pictures, 256 samples; LML less euler with a 95 % interval over resampled noises.
+    the teacher's converged pictures, 256 samples; less that of euler with a 95 % interval over resampled noises.
 Experts
     One network for high noise and one for low noise, as in Wan 2.2. Two runs, one an expert, that meet at the boundary
     as two LML KSampler (Advanced) do, beside one run that changes the network on the way: the second run has not seen
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from comfy_host.inprocess import load_pack
 from numpy.typing import NDArray
 from quality.running import load_quietly
 from quality.store import FOLDER
@@ -25,6 +26,8 @@ from zoo.denoiser import Problem
 from zoo.distill import BOUNDARY, CFG
 from zoo.problems import EXPERTS, STUDENTS, load, weights_file
 from zoo.reference import sheet
+
+from lml_sampler import LMLSettings
 
 TEACHER = "shapes_flow"
 PUPILS = [name for name, (teacher, _) in STUDENTS.items() if teacher == TEACHER]
@@ -37,7 +40,10 @@ CONVERGED_STEPS = 50
 PICTURES = 10_000
 """Of the data: most to train the classifier with, the last fifth to measure against."""
 RESAMPLES = 200
-SAMPLERS = ("euler", "lcm", "lml")
+GENTLE = 0.25
+"""The κ that our workflows of distilled models have."""
+LML = (f"lml, κ {GENTLE}", "lml")
+SAMPLERS = ("euler", "lcm", *LML)
 
 Array = NDArray[np.float64]
 
@@ -50,11 +56,18 @@ def schedule(problem: Any, steps: int) -> Tensor:
     return sigmas(problem.model_patcher, entries()["euler"], "simple", steps)
 
 
-def run(problem: Any, sampler: str, steps: int) -> Tensor:
-    """One run from the problem's noise by a sampler of ComfyUI's list, `[B, ...]`."""
+def sampling(sampler: str) -> Any:
+    """The SAMPLER of a name: of ComfyUI's list, or LML with the gentle κ."""
     import comfy.samplers
 
-    return problem.run(comfy.samplers.sampler_object(sampler), schedule(problem, steps)).view_as(problem.noise)
+    if sampler == LML[0]:
+        return load_pack().nodes.host.sampler(LMLSettings(kappa=GENTLE))
+    return comfy.samplers.sampler_object(sampler)
+
+
+def run(problem: Any, sampler: str, steps: int) -> Tensor:
+    """One run from the problem's noise, `[B, ...]`."""
+    return problem.run(sampling(sampler), schedule(problem, steps)).view_as(problem.noise)
 
 
 def students() -> str:
@@ -69,7 +82,7 @@ def students() -> str:
     taught = run(ZooProblem(TEACHER, None, CFG, SAMPLES, SEED), "dpmpp_2m", CONVERGED_STEPS)
     to = {"data": pictures[PICTURES * 4 // 5 :], "teacher": taught}
     distances = {name: Frechet(features(samples.flatten(1))) for name, samples in to.items()}
-    rows = [["student", "calls", "Fréchet distance to the", *SAMPLERS, "lml - euler, 95 %"]]
+    rows = [["student", "calls", "distance to the", *SAMPLERS, *(f"{name} - euler" for name in LML)]]
     for name in PUPILS:
         problem, shown = ZooProblem(name, None, 1.0, SAMPLES, SEED), {"teacher, converged": taught}
         for calls in CALLS:
@@ -77,9 +90,11 @@ def students() -> str:
             shown |= {f"{sampler}, {calls}": samples for sampler, samples in made.items()}
             seen = {sampler: features(samples.flatten(1)) for sampler, samples in made.items()}
             for target, distance in distances.items():
-                low, high = difference(distance, seen["lml"], seen["euler"])
-                figures = [f"{distance(seen[sampler]):.2f}" for sampler in SAMPLERS]
-                rows.append([name, str(calls), target, *figures, f"{low:+.2f} to {high:+.2f}"])
+                spans = [difference(distance, seen[sampler], seen["euler"]) for sampler in LML]
+                figures = [f"{distance(seen[sampler]):.1f}" for sampler in SAMPLERS]
+                rows.append(
+                    [name, str(calls), target, *figures, *(f"{low:+.1f} to {high:+.1f}" for low, high in spans)]
+                )
         sheet(f"{name}_samplers", {label: samples[:16] for label, samples in shown.items()})
     return table(rows)
 
@@ -112,12 +127,10 @@ def pair_of_experts() -> Any:
 
 def two_runs(pair: Any, sampler: str, steps: int) -> Tensor:
     """The run, broken off where the other expert takes over and begun anew there."""
-    import comfy.samplers
-
-    sigmas, sampling = schedule(pair, steps), comfy.samplers.sampler_object(sampler)
+    sigmas = schedule(pair, steps)
     above = int((sigmas >= BOUNDARY).sum())
-    latent = pair.run(sampling, sigmas[: above + 1])
-    return pair.run(sampling, sigmas[above:], latent).view_as(pair.noise)
+    latent = pair.run(sampling(sampler), sigmas[: above + 1])
+    return pair.run(sampling(sampler), sigmas[above:], latent).view_as(pair.noise)
 
 
 def experts() -> str:

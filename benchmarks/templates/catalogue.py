@@ -21,7 +21,10 @@ SEED = (
     "The seed is fixed, so that you can compare settings. For new results set *control after generate* to *randomize*."
 )
 FEWER = "Try fewer `steps`: LML is made for 5 to 20."
-DISTILLED = "This model is made for {} steps and CFG 1. CFG 1 does not read the negative prompt."
+DISTILLED = (
+    "This model is made for {} steps and CFG 1. CFG 1 does not read the negative prompt. κ is 0.25: a distilled model "
+    "was trained for plain steps."
+)
 EXPERTS = (
     "Two models share the 20 steps: the first makes the motion, the second the details.",
     "Change `steps` on both LML nodes; the first ends where the second starts.",

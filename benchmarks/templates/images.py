@@ -1,5 +1,7 @@
 """Workflows of the image models."""
 
+from typing import Any
+
 from . import parts
 from .canvas import Canvas, Output
 from .parts import HUB, repackaged
@@ -62,7 +64,7 @@ def _qwen_image(canvas: Canvas, lightning: bool) -> None:
     (without,) = parts.no_negative(canvas, positive) if lightning else parts.negative(canvas, clip)
     latent = canvas.add("prompts", "EmptySD3LatentImage", width=1328, height=1328)
     shifted = canvas.add("sampling", "ModelSamplingAuraFlow", model=model, shift=3.1)
-    run = {"steps": 4, "cfg": 1.0} if lightning else {"steps": 20, "cfg": 4.0}
+    run = {"steps": 4, **parts.DISTILLED} if lightning else {"steps": 20, "cfg": 4.0}
     result = parts.sampled(canvas, shifted[0], latent[0], (positive, without), scheduler="simple", **run)
     parts.saved_picture(canvas, result[0], vae, "LML_Qwen_Image")
 
@@ -105,7 +107,7 @@ def _z_image(canvas: Canvas, turbo: bool) -> None:
     (without,) = parts.no_negative(canvas, positive) if turbo else parts.negative(canvas, clip)
     latent = canvas.add("prompts", "EmptySD3LatentImage", width=1024, height=1024)
     shifted = canvas.add("sampling", "ModelSamplingAuraFlow", model=model, shift=3.0)
-    run = {"steps": 8, "cfg": 1.0} if turbo else {"steps": 25, "cfg": 4.0}
+    run = {"steps": 8, **parts.DISTILLED} if turbo else {"steps": 25, "cfg": 4.0}
     result = parts.sampled(canvas, shifted[0], latent[0], (positive, without), scheduler="simple", **run)
     parts.saved_picture(canvas, result[0], vae, "LML_Z_Image_Turbo" if turbo else "LML_Z_Image")
 
@@ -129,14 +131,14 @@ def flux2_klein(canvas: Canvas) -> None:
     (positive,) = parts.prompt(canvas, clip, BOOKSHOP)
     (without,) = parts.no_negative(canvas, positive)
     (guider,) = canvas.add("sampling", "CFGGuider", model=model, positive=positive, negative=without, cfg=1.0)
-    _flux2(canvas, guider, vae, 4, "LML_FLUX2_klein")
+    _flux2(canvas, guider, vae, 4, "LML_FLUX2_klein", kappa=parts.DISTILLED["kappa"])
 
 
-def _flux2(canvas: Canvas, guider: Output, vae: Output, steps: int, name: str) -> None:
+def _flux2(canvas: Canvas, guider: Output, vae: Output, steps: int, name: str, **widgets: Any) -> None:
     size = {"width": 1024, "height": 1024}
     (latent,) = canvas.add("prompts", "EmptyFlux2LatentImage", **size)
     (sigmas,) = canvas.add("sampling", "Flux2Scheduler", steps=steps, **size)
-    result = parts.sampled_by_parts(canvas, guider, sigmas, latent)
+    result = parts.sampled_by_parts(canvas, guider, sigmas, latent, **widgets)
     parts.saved_picture(canvas, result[0], vae, name)
 
 

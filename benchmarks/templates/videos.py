@@ -123,6 +123,7 @@ def ace_step(canvas: Canvas) -> None:
     (without,) = parts.no_negative(canvas, positive)
     (latent,) = canvas.add("prompts", "EmptyAceStep1.5LatentAudio", seconds=60.0)
     (shifted,) = canvas.add("sampling", "ModelSamplingAuraFlow", model=model, shift=3.0)
-    (result,) = parts.sampled(canvas, shifted, latent, (positive, without), steps=8, cfg=1.0, scheduler="simple")
+    run = {"steps": 8, "scheduler": "simple", **parts.DISTILLED}
+    (result,) = parts.sampled(canvas, shifted, latent, (positive, without), **run)
     (sound,) = canvas.add("result", "VAEDecodeAudio", samples=result, vae=vae)
     canvas.add("result", "SaveAudioMP3", audio=sound, filename_prefix="audio/LML_ACE_Step", quality="V0")
