@@ -6,7 +6,8 @@ One thread, seeded, under two hours with both variants at once on two cores. Wri
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import torch
 from comfy_host.inprocess import load_pack
@@ -71,32 +72,18 @@ def drop_labels(tokens: Tensor, generator: torch.Generator) -> Tensor:
     return tokens
 
 
-def main() -> None:
-    pack = load_pack()
-    demo, host = pack.nodes.demo.model, pack.nodes.host
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("variant", choices=demo.VARIANTS)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    options = parser.parse_args()
-
-    torch.set_num_threads(1)
-    torch.manual_seed(SEED)
-    generator = torch.Generator().manual_seed(SEED)
-    network = host.pixels.network(demo.UNET)
-    initialise(network)
-    network.train().requires_grad_(True)
-    if options.variant == "flow":
-        examples = flow_examples(generator)
-    else:
-        examples = eps_examples(host.discrete_sigmas(), generator)
+def train(
+    network: nn.Module, demo: ModuleType, examples: Callable[[Tensor], Noisy], generator: torch.Generator, steps: int
+) -> Iterator[nn.Module]:
+    """Train, and give the network of averaged weights after every 1,000 steps and at the end."""
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.998))
     optimizer = torch.optim.AdamW(network.parameters(), lr=1.5e-3, betas=(0.9, 0.99), weight_decay=1e-4)
 
     def rate(step: int) -> float:
-        return min(1, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / options.steps)) + 1e-3
+        return min(1, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-3
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    progress = trange(options.steps)
+    progress = trange(steps)
     for step in progress:
         shape = torch.randint(0, len(demo.SHAPES), (BATCH,), generator=generator)
         color = torch.randint(0, len(RGB), (BATCH,), generator=generator)
@@ -113,10 +100,30 @@ def main() -> None:
         average.update_parameters(network)
         if step % 100 == 0:
             progress.set_postfix(loss=f"{loss.item():.4f}")
-        if step % 1000 == 999 or step == options.steps - 1:
-            # Through float16, as the shipped files went.
-            weights = {name: value.half().float() for name, value in average.module.state_dict().items()}
-            save_file(demo.pack(weights), demo.weights_file(options.variant))
+        if step % 1000 == 999 or step == steps - 1:
+            yield average.module
+
+
+def main() -> None:
+    pack = load_pack()
+    demo, host = pack.nodes.demo.model, pack.nodes.host
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("variant", choices=demo.VARIANTS)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    options = parser.parse_args()
+
+    torch.set_num_threads(1)
+    torch.manual_seed(SEED)
+    generator = torch.Generator().manual_seed(SEED)
+    network = host.pixels.network(demo.UNET)
+    initialise(network)
+    network.train().requires_grad_(True)
+    flow = options.variant == "flow"
+    examples = flow_examples(generator) if flow else eps_examples(host.discrete_sigmas(), generator)
+    for average in train(network, demo, examples, generator, options.steps):
+        # Through float16, as the shipped files went.
+        weights = {name: value.half().float() for name, value in average.state_dict().items()}
+        save_file(demo.pack(weights), demo.weights_file(options.variant))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from evaluate import engines, export, pictures, scoring, suite, tables, units
 from evaluate.errors import EvaluationError
 from evaluate.store import Store
 from evaluate.worker import ComfyWorker, OwnComfyWorker
-from evaluations import DEMO, SMALL, SMALL_UNITS, make_all, written
+from evaluations import DEMO, SMALL, SMALL_UNITS, make_all, small_suite, written
 from PIL import Image
 
 FULL = os.environ.get("LML_TESTS") == "full"
@@ -26,7 +26,7 @@ FULL = os.environ.get("LML_TESTS") == "full"
 def evaluated(server: Client, tmp_path_factory: pytest.TempPathFactory) -> tuple[suite.Suite, Store]:
     """The small suite, made by the server."""
     folder = tmp_path_factory.mktemp("evaluated")
-    chosen = suite.load(written(folder, *SMALL, text=DEMO[: DEMO.index('[[samplers]]\nname = "dpmpp_2m"')]))
+    chosen = suite.load(small_suite(folder))
     store, template = Store(folder / "out"), units.cell_workflow(chosen, units.cells(chosen)[0], chosen.template)
     board = make_all(store, units.units(chosen), [ComfyWorker(server.address, template=template)])
     assert (board.counts.made, board.counts.failed) == (SMALL_UNITS, [])

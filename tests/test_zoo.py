@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from lml_sampler import LMLSettings, sample_lml
+from lml_sampler import LMLSettings
 
 pytestmark = pytest.mark.every_host
 
@@ -237,38 +236,3 @@ def test_a_compiled_model(pack: ModuleType, build: Callable[..., Model], backend
     latent = latent_of(RANKS["image"])
     result, expected = run(pack, (compiled, positive), latent), run(pack, (patcher, positive), latent)
     torch.testing.assert_close(result, expected, atol=1e-4, rtol=1e-4)
-
-
-class NoDoubles(TorchDispatchMode):
-    """Fails at the first operation that makes a float64 tensor, which MPS and DirectML do not have."""
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        made = result if isinstance(result, tuple | list) else (result,)
-        assert not any(isinstance(value, Tensor) and value.dtype == torch.float64 for value in made), function
-        return result
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize(
-    "settings",
-    [
-        LMLSettings(),
-        LMLSettings(scheme="dpmsolver++", order=3),
-        LMLSettings(scheme="dpmsolver", order=2, target="increment", damping_mode="relative"),
-        LMLSettings(scheme="ddim", damping_mode="absolute", kappa=1e-5, eta=1.0),
-    ],
-    ids=str,
-)
-def test_no_device_needs_float64(settings: LMLSettings, dtype: torch.dtype) -> None:
-    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0)).to(dtype) * 14
-    sigmas = torch.tensor([14.0, 7.0, 3.0, 1.0, 0.3, 0.0])
-    mask = torch.ones(1, 1, 8, 8)
-    mask[..., :3] = 0
-
-    def model(x: Tensor, sigma: Tensor, denoise_mask: Tensor, seed: int) -> Tensor:
-        return torch.tanh(x)
-
-    with NoDoubles():
-        result = sample_lml(model, x, sigmas, {"denoise_mask": mask, "seed": 1}, disable=True, settings=settings)
-    assert result.isfinite().all()

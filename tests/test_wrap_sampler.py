@@ -1,0 +1,142 @@
+"""LML Wrap Sampler around the samplers of the real ComfyUI."""
+
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from problems import mixture
+from torch import Tensor
+
+GAINS = [
+    ("euler", {}, 0.9),
+    ("sa_solver", {"tau_func": lambda sigma: 0.0}, 0.95),
+    ("dpmpp_2s_ancestral", {"eta": 0.0}, 0.95),
+    ("heunpp2", {}, 0.98),
+]
+"""Samplers, their options, and the ratio of distances that LML with a relative gain of 0.3 stays below."""
+WARNINGS = ("ignore:To copy construct from a tensor", "ignore:Should have tb<=t1", "ignore:__array_wrap__")
+"""Of ComfyUI's own samplers: dpm_fast, the SDE samplers, ipndm_v and deis."""
+LASTING: dict[str, Any] = {"damping_mode": "relative", "damping": 0.0, "kappa": 0.3}
+
+
+class ExactNetwork(torch.nn.Module):
+    """The exact mixture as the network of a ComfyUI model: predicts the noise, v or the flow velocity."""
+
+    def __init__(self, sigmas: Tensor, prediction: str, **_: Any) -> None:
+        super().__init__()
+        self.dtype, self.sigmas, self.prediction = torch.float32, sigmas.double(), prediction
+
+    def forward(self, x: Tensor, timestep: Tensor, **_: Any) -> Tensor:
+        state, flow = x.flatten(1).double(), self.prediction == "flow"
+        sigma = (timestep.double() / 1000 if flow else self.sigmas[timestep.long()])[:, None]
+        scale = 1 if flow else (sigma**2 + 1).sqrt()  # ComfyUI scales the input of the other models
+        state = state * scale
+        denoised = mixture("flow" if flow else "ve").denoise(state, sigma[:, 0])
+        if self.prediction == "v":
+            output = (state / scale**2 - denoised) * scale / sigma
+        else:
+            output = (state - denoised) / sigma
+        return output.reshape(x.shape).to(x.dtype)
+
+
+def exact_model(pack: ModuleType, prediction: str) -> Any:
+    """MODEL of the real ComfyUI around an `ExactNetwork`."""
+    from comfy.model_base import BaseModel, ModelType
+    from comfy.model_patcher import ModelPatcher
+
+    cpu, host = torch.device("cpu"), pack.nodes.host
+    config = host.pixels.PixelModelConfig({})
+    config.set_inference_dtype(torch.float32, None)
+    kind = {"eps": ModelType.EPS, "v": ModelType.V_PREDICTION, "flow": ModelType.FLOW}[prediction]
+    network = partial(ExactNetwork, host.discrete_sigmas(), prediction)
+    return ModelPatcher(BaseModel(config, kind, device=cpu, unet_model=network), cpu, cpu)
+
+
+@pytest.fixture(scope="module", params=["eps", "v", "flow"])
+def model(request: pytest.FixtureRequest, pack: ModuleType) -> Any:
+    return exact_model(pack, request.param)
+
+
+def sample(
+    pack: ModuleType, model: Any, sampler: Any, steps: int = 4, batch: int = 2, mask: Tensor | None = None
+) -> Tensor:
+    import comfy.sample
+
+    latent, nothing = torch.full((batch, 2, 2, 2), 0.1), [[torch.zeros(1, 1, 1), {}]]
+    start, sigmas = comfy.sample.prepare_noise(latent, 1), pack.nodes.host.schedule(model, "normal", steps)
+    options = {"noise_mask": mask, "seed": 1, "disable_pbar": True}
+    return comfy.sample.sample_custom(model, start, 1.0, sampler, sigmas, nothing, nothing, latent, **options)
+
+
+def wrap(pack: ModuleType, sampler: Any, **options: Any) -> Any:
+    node = pack.nodes.samplers.LMLWrapSampler
+    values = {entry.id: entry.default for entry in node.define_schema().inputs if entry.id != "sampler"}
+    return node.execute(sampler, **(values | options)).result[0]
+
+
+@pytest.mark.every_host
+@pytest.mark.filterwarnings(*WARNINGS)
+def test_every_sampler_of_the_list(pack: ModuleType, model: Any) -> None:
+    import comfy.samplers
+
+    for name in comfy.samplers.SAMPLER_NAMES:
+        inner = comfy.samplers.sampler_object(name)
+        bare = sample(pack, model, inner)
+        assert torch.equal(sample(pack, model, wrap(pack, inner, kappa=0.0)), bare), name
+        corrected = sample(pack, model, wrap(pack, inner))
+        assert corrected.isfinite().all() and not torch.allclose(corrected, bare, atol=1e-4), name
+        assert torch.equal(sample(pack, model, wrap(pack, inner)), corrected), name
+
+
+@pytest.mark.filterwarnings(*WARNINGS)
+@pytest.mark.parametrize("name", ["uni_pc", "heun", "dpmpp_sde", "euler_ancestral"])
+def test_neither_mask_nor_noise_is_touched(pack: ModuleType, model: Any, name: str) -> None:
+    import comfy.samplers
+
+    inner = comfy.samplers.sampler_object(name)
+    bare = sample(pack, model, inner)
+    assert torch.equal(sample(pack, model, wrap(pack, inner, kappa=0.0)), bare)
+    torch.testing.assert_close(sample(pack, model, wrap(pack, inner, damping=100.0)), bare, atol=0.1, rtol=0.1)
+    mask = torch.tensor([[[1.0, 0.0], [1.0, 1.0]]])
+    inside = mask.bool()[:, None].expand_as(bare)
+    bare, corrected = (sample(pack, model, sampler, mask=mask) for sampler in (inner, wrap(pack, inner)))
+    assert torch.equal(corrected[~inside], bare[~inside])
+    assert not torch.allclose(corrected[inside], bare[inside], atol=1e-4)
+
+
+def test_the_inner_sampler_stays_and_its_options_go_along(pack: ModuleType) -> None:
+    import comfy.samplers
+
+    inner = comfy.samplers.ksampler("euler", {"s_noise": 0.9}, {"random": True})
+    function = inner.sampler_function
+    wrapped = wrap(pack, inner)
+    assert inner.sampler_function is function and wrapped.sampler_function.__name__ == "lml_sample_euler"
+    assert wrapped.extra_options == {"s_noise": 0.9} and wrapped.inpaint_options == {"random": True}
+
+
+def test_a_sampler_of_another_kind_is_named(pack: ModuleType) -> None:
+    import comfy.samplers
+
+    class Own(comfy.samplers.Sampler):
+        pass
+
+    with pytest.raises(ValueError, match="sampler is a Own, which calls the model in a way of its own"):
+        wrap(pack, Own())
+
+
+@pytest.mark.parametrize(("name", "options", "bound"), GAINS)
+def test_it_brings_a_sampler_closer_to_the_solution(
+    pack: ModuleType, name: str, options: dict[str, Any], bound: float
+) -> None:
+    """RMS distance to the converged solution, 5 steps, no guidance, over that of the bare sampler."""
+    import comfy.samplers
+
+    model, inner = exact_model(pack, "flow"), comfy.samplers.ksampler(name, options)
+    solution = sample(pack, model, comfy.samplers.ksampler("heun"), steps=300, batch=500)
+    bare, corrected = (
+        (sample(pack, model, sampler, steps=5, batch=500) - solution).square().mean().sqrt()
+        for sampler in (inner, pack.nodes.host.wrapped_sampler(inner, pack.lml_sampler.LMLSettings(**LASTING)))
+    )
+    assert corrected < bound * bare
