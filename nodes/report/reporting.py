@@ -87,7 +87,7 @@ class Report:
         return json.dumps(content, indent=1, allow_nan=False)
 
     def conclusion(self) -> str:
-        """What the run shows, in a sentence."""
+        """What the run shows, in sentences; first what can be done about it, as a node shows two lines."""
         turns = [(_mean(step.turn), index + 1) for index, step in enumerate(self.steps) if _numbers(step.turn)]
         bent = [_mean(step.rotation) for step in self.steps if _numbers(step.rotation)]
         model = sum(step.model_seconds for step in self.steps)
@@ -99,8 +99,9 @@ class Report:
         lml = "LML corrects nothing"
         if bent:
             lml = f"LML bends {len(bent)} of {len(self.steps)} steps, by {sum(bent) / len(bent):.2g}° on average"
-        shown = f"The path turns most before step {where}, by {most:.2g}°; {lml}; {time}."
-        return f"{shown}{_wasted_sentence(self.wasted())}"
+        return (
+            f"{_wasted_sentence(self.wasted())}The path turns most before step {where}, by {most:.2g}°; {lml}; {time}."
+        )
 
     def wasted(self) -> list[int]:
         """The calls that told almost nothing new, by number."""
@@ -152,8 +153,8 @@ def _wasted_sentence(calls: Sequence[int]) -> str:
         return ""
     numbers = ", ".join(map(str, calls))
     if len(calls) == 1:
-        return f" Almost nothing new came of call {numbers}: another scheduler may spend it better."
-    return f" Almost nothing new came of calls {numbers}: another scheduler may spend them better."
+        return f"Almost nothing new came of call {numbers}: another scheduler may spend it better. "
+    return f"Almost nothing new came of calls {numbers}: another scheduler may spend them better. "
 
 
 def _mean(values: Sequence[float] | None) -> float:
