@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 from comfy_host.inprocess import load_pack
+from comfy_host.install import ROOT
 from numpy.typing import NDArray
+from PIL import Image
 from quality.running import load_quietly
 from quality.store import FOLDER
 from quality.summary import table
@@ -24,12 +26,13 @@ from torch import Tensor
 from zoo.data import examples
 from zoo.denoiser import Problem
 from zoo.distill import BOUNDARY, CFG
-from zoo.problems import EXPERTS, STUDENTS, load, weights_file
-from zoo.reference import sheet
+from zoo.problems import EXPERTS, STUDENTS, folder, load, weights_file
+from zoo.reference import COUNT, sheet
 
 from lml_sampler import LMLSettings
 
 TEACHER = "shapes_flow"
+IMAGES = ROOT / "docs" / "images"
 PUPILS = [name for name, (teacher, _) in STUDENTS.items() if teacher == TEACHER]
 SAMPLES = 256
 SEED = 5
@@ -95,8 +98,19 @@ def students() -> str:
                 rows.append(
                     [name, str(calls), target, *figures, *(f"{low:+.1f} to {high:+.1f}" for low, high in spans)]
                 )
-        sheet(f"{name}_samplers", {label: samples[:16] for label, samples in shown.items()})
+        sheet(folder() / "sheets" / f"{name}_samplers.png", {label: many[:COUNT] for label, many in shown.items()})
     return table(rows)
+
+
+def picture() -> None:
+    """The student of 4 steps at its 4 calls, for the page."""
+    from quality.zoo_problem import ZooProblem
+
+    problem = ZooProblem(PUPILS[-1], None, 1.0, COUNT, SEED)
+    teacher = run(ZooProblem(TEACHER, None, CFG, COUNT, SEED), "dpmpp_2m", CONVERGED_STEPS)
+    rows = {f"{sampler}, 4 calls": run(problem, sampler, 4) for sampler in ("euler", *LML)}
+    sheet(IMAGES / "distilled.png", {f"the teacher, {CONVERGED_STEPS} calls with guidance": teacher, **rows})
+    Image.open(IMAGES / "distilled.png").convert("RGB").quantize(128).save(IMAGES / "distilled.png", optimize=True)
 
 
 def difference(distance: Callable[[Array], float], ours: Array, theirs: Array) -> tuple[float, float]:
@@ -154,6 +168,7 @@ def main() -> None:
     text = f"{students()}\n\n{experts()}\n"
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / "distilled.md").write_text(text, "utf-8")
+    picture()
     print(text)
 
 

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import itertools
+from pathlib import Path
 
 import matplotlib as mpl
 import torch
@@ -74,8 +75,8 @@ def plain(problem: Problem, steps: int, count: int = COUNT, seed: int = 17) -> T
     return x
 
 
-def sheet(name: str, rows: dict[str, Tensor]) -> None:
-    """Draw rows of samples, `[COUNT, *shape]` each, into `sheets/NAME.png`."""
+def sheet(path: Path, rows: dict[str, Tensor]) -> None:
+    """Draw rows of samples, `[COUNT, *shape]` each, into a file."""
     figure, axes = plt.subplots(len(rows), COUNT, figsize=(COUNT, 1.15 * len(rows)), squeeze=False)
     for line, (label, samples) in zip(axes, rows.items(), strict=True):
         low, high = samples.quantile(0.002), samples.quantile(0.998)
@@ -86,7 +87,6 @@ def sheet(name: str, rows: dict[str, Tensor]) -> None:
             else:
                 axis.imshow(sample.permute(1, 2, 0).expand(-1, -1, 3))
         line[0].set_title(label, fontsize=8, loc="left")
-    path = folder() / "sheets" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=80, bbox_inches="tight")
     plt.close(figure)
@@ -102,10 +102,11 @@ def main() -> None:
         problem = load(name)
         facts = " ".join(f"{key} {value}" for key, value in problem.facts.items())
         print(f"{name}: {problem.half} {problem.spec.target} {problem.spec.data} {facts}", flush=True)
+        path = folder() / "sheets" / f"{name}.png"
         if name in STUDENTS:
-            sheet(name, {f"{steps} plain steps": plain(problem, steps) for steps in (1, 2, 4, 8)})
+            sheet(path, {f"{steps} plain steps": plain(problem, steps) for steps in (1, 2, 4, 8)})
             continue
-        sheet(name, {f"CFG {cfg:g}": converged(problem, cfg) for cfg in problem.cfgs})
+        sheet(path, {f"CFG {cfg:g}": converged(problem, cfg) for cfg in problem.cfgs})
         finer = solve(problem, problem.cfgs[-1], problem.start(4), 2 * STEPS)
         moved = (finer - converged(problem, problem.cfgs[-1], 4)).pow(2).mean().sqrt() / problem.spec.width
         print(f"  half the step moves the converged samples by {moved:.1e} of the data's width", flush=True)
