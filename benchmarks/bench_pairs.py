@@ -18,12 +18,15 @@ import argparse
 import sys
 
 from comfy_host.install import ROOT
-from quality import pairs
+from quality import pairs, plots
 from quality.grid import AUTO
 from quality.running import load_quietly, run, trained
 from quality.store import FOLDER, Cells, Record
 
 PAGE = ROOT / ".quality" / "pairs.md"
+IMAGES = ROOT / "docs" / "images"
+SHOWN = (pairs.OWN_SCHEDULER, "simple", "normal", "karras", "beta")
+STEPS = 12
 DEFAULT = (AUTO, pairs.OWN_SCHEDULER)
 
 
@@ -42,6 +45,19 @@ def report(records: list[Record], schedulers: list[str]) -> str:
         pairs.winners_table(found),
     ]
     return "\n\n".join(lines)
+
+
+def plot_schedules() -> None:
+    """The schedule beside ComfyUI's, for the page."""
+    from comfy.samplers import calculate_sigmas
+    from quality.bare import model_sampling
+
+    kinds = {"eps (SD)": model_sampling("ve", None), "flow, shift 3": model_sampling("flow", 3.0)}
+    panels = {
+        title: {name: calculate_sigmas(sampling, name, STEPS).tolist() for name in SHOWN}
+        for title, sampling in kinds.items()
+    }
+    plots.schedules(panels, IMAGES / "schedules.png")
 
 
 def main() -> None:
@@ -70,6 +86,7 @@ def main() -> None:
         sys.exit(f"\nEnded. {len(kept.found)} cells are kept in {FOLDER}; run the same command to go on.")
     text = report([kept.found[key] for key in keys.values()], schedulers)
     PAGE.write_text(text + "\n", "utf-8")
+    plot_schedules()
     print(f"{text}\n\nKept in {PAGE}.")
 
 

@@ -1,4 +1,4 @@
-"""The heat map and the convergence plot of the help page."""
+"""The pictures of docs/measurements.md."""
 
 import io
 import math
@@ -86,6 +86,23 @@ def convergence(cells: Cells, path: Path) -> None:
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("RMS distance to the converged solution", fontsize=8)
     figure.axes[0].legend(fontsize=7)
+    _save(figure, path)
+
+
+def schedules(panels: dict[str, dict[str, list[float]]], path: Path) -> None:
+    """Sigmas over the steps, a panel a kind of model; the last one is 0."""
+    figure = Figure(figsize=(9, 3.4), dpi=100, layout="constrained")
+    for axes, (title, lines) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        logless = title.startswith("flow")
+        for name, sigmas in lines.items():
+            shown = sigmas if logless else sigmas[:-1]
+            axes.plot(shown, marker="o", markersize=3, linewidth=2.5 if name == "lml" else 1, label=name)
+        axes.set_yscale("linear" if logless else "log")
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("step", fontsize=9)
+        axes.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("sigma", fontsize=9)
+    figure.axes[0].legend(fontsize=8)
     _save(figure, path)
 
 
