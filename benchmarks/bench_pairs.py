@@ -10,8 +10,8 @@ With what
     `custom_nodes` too; without the samplers that add noise and the `cfg_pp` ones, which end elsewhere by design. Calls
     of the model are counted, not steps.
 
-What is finished is kept in `.quality/`, as by `make bench-quality`. `--peers NAME ...` and `--problems NAME ...`
-measure a part, for samplers of another pack for example.
+What is finished is kept in `.quality/`, as by `make bench-quality`. `--peers NAME ...`, `--problems NAME ...` and
+`--schedulers NAME ...` measure a part, for samplers of another pack for example.
 """
 
 import argparse
@@ -64,6 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", nargs="+", metavar="NAME", help="these samplers alone")
     parser.add_argument("--problems", nargs="+", metavar="NAME", help="these problems alone")
+    parser.add_argument("--schedulers", nargs="+", metavar="NAME", help="these schedules alone (and ours, and simple)")
     options = parser.parse_args()
     load_quietly()
     import comfy.samplers
@@ -71,6 +72,9 @@ def main() -> None:
     from quality.probing import names
 
     schedulers = list(comfy.samplers.SCHEDULER_NAMES)
+    if options.schedulers:
+        wished = {*options.schedulers, pairs.OWN_SCHEDULER, pairs.COMMON[1]}
+        schedulers = [name for name in schedulers if name in wished]
     chosen = [*options.peers, pairs.COMMON[0], AUTO] if options.peers else None
     wanted = [
         task

@@ -88,7 +88,7 @@ def run_inputs() -> list[io.Input]:
         io.Combo.Input(
             "scheduler",
             options=host.scheduler_names(),
-            default="normal",
+            default=host.preferred_scheduler("lml"),
             tooltip="How the noise falls from step to step.",
         ),
         io.Conditioning.Input("positive", tooltip="What the picture should show."),

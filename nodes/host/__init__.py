@@ -12,6 +12,7 @@ from .registry import add_to_sampler_list as add_to_sampler_list
 from .registry import add_to_scheduler_list as add_to_scheduler_list
 from .registry import built_in_sampler as built_in_sampler
 from .registry import folder_of_node as folder_of_node
+from .registry import preferred_scheduler as preferred_scheduler
 from .registry import sampler_names as sampler_names
 from .registry import scheduler_names as scheduler_names
 from .samplers import recorded as recorded

@@ -51,6 +51,11 @@ def add_to_scheduler_list(name: str) -> bool:
     return True
 
 
+def preferred_scheduler(name: str) -> str:
+    """LML's own schedule under its name in ComfyUI's list, or the first of the list where it is not in it."""
+    return name if _is_ours(name) else scheduler_names()[0]
+
+
 def _is_ours(name: str) -> bool:
     taken = comfy.samplers.SCHEDULER_HANDLERS.get(name)
     return getattr(getattr(taken, "handler", None), "__module__", None) == handler.__module__
