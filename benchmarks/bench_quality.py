@@ -55,7 +55,8 @@ def report(records: list[Record]) -> str:
     return "\n\n".join(
         [
             f"{len(records)} cells, {conditions} conditions. Ratios below 1: {AUTO} is closer. The best "
-            "peer is the best of ComfyUI's samplers and of three that it lacks in that very cell, chosen afterwards.",
+            "peer is the best of ComfyUI's samplers and of three that it lacks in that very cell, chosen afterwards; "
+            "the place is by the same mean among all samplers, each the same one in all cells of the group.",
             summary.group_table(blocks),
             summary.single_table(blocks),
             "The cells where it is furthest behind the best peer (RMS):",

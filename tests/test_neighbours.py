@@ -39,7 +39,7 @@ def look():
         schema = loaded["LMLKSampler"].define_schema()
         values = {entry.id: entry.default for entry in schema.inputs if entry.id not in linked and not entry.optional}
         own = loaded["LMLKSampler"].execute(**linked, **(values | {"steps": 4})).result[0]["samples"]
-        arguments = "normal", positive, negative, latent
+        arguments = "lml", positive, negative, latent
         entry, euler = (
             nodes.KSampler().sample(model, 0, 4, values["cfg"], name, *arguments)[0]["samples"]
             for name in ("lml", "euler")

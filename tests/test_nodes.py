@@ -46,7 +46,7 @@ def built_in(demo: tuple[Any, Any, Any], latent: Latent, sampler: str, **options
     import nodes
 
     model, positive, negative = demo
-    chosen = {"seed": 1, "steps": 5, "cfg": 4.0, "scheduler": "normal", "denoise": 1.0} | options
+    chosen = {"seed": 1, "steps": 5, "cfg": 4.0, "scheduler": "lml", "denoise": 1.0} | options
     seed, steps, cfg, scheduler, denoise = (chosen[k] for k in ("seed", "steps", "cfg", "scheduler", "denoise"))
     (result,) = nodes.KSampler().sample(
         model, seed, steps, cfg, sampler, scheduler, positive, negative, latent, denoise=denoise
@@ -75,7 +75,7 @@ def test_kappa_zero_is_the_multistep_twin(
     from comfy_extras.nodes_custom_sampler import SamplerCustom
 
     model, positive, negative = demo
-    sigmas = pack.nodes.host.schedule(model, "normal", 8)
+    sigmas = pack.nodes.host.schedule(model, "lml", 8)
 
     def custom(sampler: Any) -> Tensor:
         arguments = (model, True, 1, 4.0, positive, negative, sampler, sigmas, empty())
@@ -95,7 +95,7 @@ def check_ancestral_twin(pack: ModuleType, demo: tuple[Any, Any, Any]) -> None:
 
     model, positive, negative = demo
     sampler = pack.nodes.host.sampler(pack.lml_sampler.LMLSettings(eta=1.0, kappa=0.0))
-    sigmas = pack.nodes.host.schedule(model, "normal", 5)
+    sigmas = pack.nodes.host.schedule(model, "lml", 5)
     result = SamplerCustom.execute(model, True, 1, 4.0, positive, negative, sampler, sigmas, empty()).result[0]
     torch.testing.assert_close(result["samples"], built_in(demo, empty(), "euler_ancestral"), atol=2e-5, rtol=1e-4)
 
@@ -129,7 +129,7 @@ def test_the_sampler_node_serves_the_custom_samplers(pack: ModuleType, demo: tup
     model, positive, negative = demo
     node = pack.nodes.samplers.LMLSampler
     sampler = node.execute(**widget_values(node)).result[0]
-    sigmas = pack.nodes.host.schedule(model, "normal", 5)
+    sigmas = pack.nodes.host.schedule(model, "lml", 5)
     custom = SamplerCustom.execute(model, True, 1, 4.0, positive, negative, sampler, sigmas, empty()).result[0]
     assert torch.equal(custom["samples"], lml(pack, demo, empty()))
     guider = CFGGuider.execute(model, positive, negative, 4.0).result[0]
@@ -205,7 +205,7 @@ def test_advanced_without_leftover_noise_ends_clean(pack: ModuleType, demo: tupl
 
     model, positive, negative = demo
     expected = nodes.KSamplerAdvanced().sample(
-        model, "enable", 1, 6, 4.0, "euler", "normal", positive, negative, empty(), 0, 4, "disable"
+        model, "enable", 1, 6, 4.0, "euler", "lml", positive, negative, empty(), 0, 4, "disable"
     )[0]["samples"]
     assert torch.equal(lml_advanced(pack, demo, empty(), kappa=0.0, end_at_step=4), expected)
     untouched = empty()
@@ -282,7 +282,7 @@ def test_velocity_on_an_eps_model_is_named(pack: ModuleType) -> None:
 
     model, positive, negative, *_ = pack.nodes.demo.LMLDemoModel.execute("eps", "star", "blue", 1).result
     sampler = pack.nodes.host.sampler(pack.lml_sampler.LMLSettings(scheme="ddim", target="velocity"))
-    sigmas = pack.nodes.host.schedule(model, "normal", 5)
+    sigmas = pack.nodes.host.schedule(model, "lml", 5)
     with pytest.raises(ValueError, match="target is 'velocity', but this is not a flow model"):
         SamplerCustom.execute(model, True, 1, 4.0, positive, negative, sampler, sigmas, empty())
 
@@ -319,7 +319,7 @@ def test_what_the_model_answers_without_guidance_is_heard(pack: ModuleType, demo
 
         noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(1))
         ksampler = comfy.samplers.KSAMPLER(sampler)
-        sigmas = host.schedule(model, "normal", 4)
+        sigmas = host.schedule(model, "lml", 4)
         comfy.sample.sample_custom(model, noise, cfg, ksampler, sigmas, positive, negative, latent)
         return heard[0], heard[1], heard[2]
 

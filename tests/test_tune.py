@@ -159,7 +159,7 @@ def test_all_schemes_are_tried(pack: ModuleType, user_folder: Path) -> None:
         ({"evaluations": 5}, "evaluations is 5; it must be 7 or more for 1 scheme"),
         ({"evaluations": 8, "schemes": "try all"}, r"evaluations is 8; it must be 14 or more for 4 scheme"),
         ({"reference_steps": 5}, "reference_steps is 5; it must be 6 or more"),
-        ({"denoise": 0.0}, "steps is 3: the scheduler 'normal' with denoise 0 makes no falling schedule"),
+        ({"denoise": 0.0}, "steps is 3: the scheduler 'lml' with denoise 0 makes no falling schedule"),
         ({"scheduler": "simple", "steps": 2000, "reference_steps": 5000}, "steps is 2000: the scheduler 'simple'"),
         ({"parameter": "eta"}, "parameter is 'eta'; choose one of λ, κ"),
     ],

@@ -88,7 +88,7 @@ def run(pack: ModuleType, model: Model, latent: dict[str, Any], cfg: float = 3.0
     return node.execute(**linked, **chosen).result[0]["samples"]
 
 
-def euler(model: Model, latent: dict[str, Any], cfg: float = 3.0, scheduler: str = "normal") -> Any:
+def euler(model: Model, latent: dict[str, Any], cfg: float = 3.0, scheduler: str = "lml") -> Any:
     import nodes
 
     patcher, positive = model

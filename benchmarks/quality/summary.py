@@ -84,14 +84,22 @@ def ratio_to_best(block: Block, entry: str, measure: str) -> float:
 
 
 def group_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) -> str:
-    """Markdown: the geometric mean ratio of a sampler to the best peer of each cell, by group."""
-    rows = [["cells of the group", "cells", f"{entry} / best peer", "goal"]]
+    """Markdown: the geometric mean ratio of a sampler to the best peer of each cell, by group, and its place by it."""
+    rows = [["cells of the group", "cells", f"{entry} / best peer", "goal", "place"]]
     for group in _groups():
         chosen = [block for key, block in cells.items() if group.holds(*key)]
         if chosen:
-            mean = geometric_mean(ratio_to_best(block, entry, group.measure) for block in chosen)
-            rows.append([group.name, str(len(chosen)), f"{mean:.2f}", f"≤ {group.goal:g}"])
+            names = dict.fromkeys(name for block in chosen for name in block)
+            means = {name: group_mean(chosen, name, group.measure) for name in names}
+            whole = sorted(mean for mean in means.values() if mean < math.inf)
+            place = f"{whole.index(means[entry]) + 1} of {len(whole)}"
+            rows.append([group.name, str(len(chosen)), f"{means[entry]:.2f}", f"≤ {group.goal:g}", place])
     return table(rows)
+
+
+def group_mean(chosen: Iterable[Block], entry: str, measure: str) -> float:
+    """The geometric mean ratio of a sampler to the best peer of each cell; infinity where it lacks figures."""
+    return geometric_mean(ratio_to_best(block, entry, measure) for block in chosen)
 
 
 def ranking_table(cells: dict[tuple[Condition, int], Block]) -> str:
@@ -100,9 +108,7 @@ def ranking_table(cells: dict[tuple[Condition, int], Block]) -> str:
     groups = [(group, chosen) for group, chosen in groups if chosen]
     rows = [["sampler", *(group.name for group, _ in groups)]]
     for name in dict.fromkeys(name for block in cells.values() for name in block):
-        means = [
-            geometric_mean(ratio_to_best(block, name, group.measure) for block in chosen) for group, chosen in groups
-        ]
+        means = [group_mean(chosen, name, group.measure) for group, chosen in groups]
         rows.append([name, *(f"{mean:.2f}" if mean < math.inf else "-" for mean in means)])
     return table(rows)
 

@@ -54,7 +54,7 @@ class LMLLoadDiffusersModel(io.ComfyNode):
 
     @classmethod
     @host.running.says_why
-    def execute(cls, folder: str, batch_size: int) -> io.NodeOutput:
+    def execute(cls, folder: str | None, batch_size: int) -> io.NodeOutput:
         path = host.diffusers.folder(folder)
         config, weights = files.read_unet(path)
         schedule = files.read_schedule(path)

@@ -31,14 +31,14 @@ def folders(accept: Callable[[Path], bool]) -> list[str]:
     return sorted(found)
 
 
-def folder(name: str) -> Path:
-    """Where a folder that `folders` has named is.
+def folder(name: str | None) -> Path:
+    """Where a folder that `folders` has named is; None is what ComfyUI hands on from an empty list.
 
     Raises:
         ValueError: there is none of that name.
     """
-    for root in map(Path, _roots()):
-        path = (root / name).resolve()
+    for root in map(Path, _roots() if name is not None else ()):
+        path = (root / str(name)).resolve()
         if path.is_dir() and path.is_relative_to(root.resolve()):
             return path
     raise ValueError(f"folder is {name!r}, which is not in {' or '.join(_roots())}. Put the model there, and press R.")

@@ -45,7 +45,7 @@ def lml(pack: ModuleType, linked: Linked, **options: Any) -> Tensor:
 
 
 @torch.no_grad()
-def built_in(linked: Linked, sampler: str, seed: int, steps: int, cfg: float, scheduler: str = "normal") -> Tensor:
+def built_in(linked: Linked, sampler: str, seed: int, steps: int, cfg: float, scheduler: str = "lml") -> Tensor:
     """Latents of ComfyUI's own KSampler."""
     import nodes
 
