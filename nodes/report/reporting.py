@@ -42,7 +42,7 @@ COLUMNS = (
 
 WASTED = 0.05
 """A call is said to be wasted below this share of what the others told on average. On exact problems, leaving out such
-a call moved the distance to the finished picture by 1 % or less."""
+a call moved the distance of the median picture to the finished one up by 3 % at the most."""
 
 PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("How the path turns", "degrees", {"turn": "turn of the path", "rotation": "bent by LML"}),
