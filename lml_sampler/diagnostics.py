@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .correction import inner, measure_turn, nonzero
-from .parametrization import Level, noise_ratio
+from .parametrization import Level
 from .settings import LMLSettings
 from .step import Figures
 
@@ -177,9 +177,9 @@ def measure(figures: Figures, weight: Tensor | None) -> dict[str, Tensor]:
 def news(change: Tensor, before: Level, here: Level, weight: Tensor | None) -> Tensor:
     """How far the picture would end elsewhere, had the model's answer not changed on the step to `here`, `[B, 1, ...]`.
 
-        |change| (1 - tau / tau before) / sqrt(1 + tau^2),    tau = sigma / alpha
+        |change| (alpha - alpha before sigma / sigma before) / sqrt(alpha^2 + sigma^2)
 
-    moves the state, and a state that is off at tau ends that much less off for data of unit width.
+    The bracket moves the state, and a state that is off there ends that much less off for data of unit width.
     """
-    share = (1 - noise_ratio(here, before)) * here.alpha / math.hypot(here.alpha, here.sigma)
-    return inner(change, change, weight).sqrt() * share
+    moved = here.alpha - before.alpha * here.sigma / before.sigma
+    return inner(change, change, weight).sqrt() * (moved / math.hypot(here.alpha, here.sigma))

@@ -116,6 +116,16 @@ def test_a_call_that_tells_nothing_new_is_named(pack: ModuleType) -> None:
     assert errors["without"] == pytest.approx(errors["with"], rel=0.1)
 
 
+@pytest.mark.parametrize("start", [1.0, 1.03])
+def test_pure_noise_and_above_is_a_level_like_any_other(start: float) -> None:
+    """A flow that begins at or a little above sigma 1, as MultiplySigmas makes it."""
+    recorder, sigmas = Recorder(), torch.tensor([start, 1.0, 0.7, 0.3, 0.0][start == 1.0 :])
+    sample_lml(lambda x, s, **_: 0.3 * x, STATE, sigmas, disable=True, parametrization="flow", recorder=recorder)
+    first, *others = recorder.read()
+    assert first.news is None and all(math.isfinite(news) and news > 0 for step in others for news in step.news or [])
+    assert all(step.news is not None for step in others)
+
+
 def test_a_recorder_is_for_one_run() -> None:
     recorder = Recorder()
     sample_lml(model, STATE, SIGMAS, disable=True, recorder=recorder)
