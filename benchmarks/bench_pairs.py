@@ -15,15 +15,14 @@ What is finished is kept in `.quality/`, as by `make bench-quality`. `--peers NA
 """
 
 import argparse
-import sys
 
 from comfy_host.install import ROOT
 from quality import pairs, plots
 from quality.grid import AUTO
-from quality.running import load_quietly, run, trained
-from quality.store import FOLDER, Cells, Record
+from quality.running import load_quietly, measured, trained
+from quality.store import FOLDER, Record
 
-PAGE = ROOT / ".quality" / "pairs.md"
+PAGE = FOLDER / "pairs.md"
 IMAGES = ROOT / "docs" / "images"
 SHOWN = (pairs.OWN_SCHEDULER, "simple", "normal", "karras", "beta")
 STEPS = 12
@@ -36,14 +35,14 @@ def report(records: list[Record], schedulers: list[str]) -> str:
     lines = [f"{len(records)} cells, {len({key for key, _ in found})} settings, {len(schedulers)} schedules."]
     for measure, title in (("rms", "RMS"), ("median", "median sample")):
         lines += [f"{title}, as a ratio to the best pair of each cell:", pairs.pair_table(found, measure, schedulers)]
-    lines += [
-        f"{' + '.join(DEFAULT)} as a ratio to {' + '.join(pairs.COMMON)}, flow models:",
-        pairs.common_table(found, DEFAULT),
-        f"As close with 8 calls as {' + '.join(pairs.COMMON)} with 20 (RMS): {pairs.as_close(found, DEFAULT):.0%} of "
-        "the flow models.",
-        "The best pair of the cells, chosen afterwards:",
-        pairs.winners_table(found),
-    ]
+    if any(setting.path == "flow" for setting, _ in found):
+        common, share = " + ".join(pairs.COMMON), pairs.as_close(found, DEFAULT)
+        lines += [
+            f"{' + '.join(DEFAULT)} as a ratio to {common}, flow models:",
+            pairs.common_table(found, DEFAULT),
+            f"As close with 8 calls as {common} with 20 (RMS): {share:.0%} of the flow models.",
+        ]
+    lines += ["The best pair of the cells, chosen afterwards:", pairs.winners_table(found)]
     return "\n\n".join(lines)
 
 
@@ -63,15 +62,18 @@ def plot_schedules() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", nargs="+", metavar="NAME", help="these samplers alone")
-    parser.add_argument("--problems", nargs="+", metavar="NAME", help="these problems alone")
+    problems = list(dict.fromkeys(setting.problem for setting in pairs.settings()))
+    parser.add_argument("--problems", nargs="+", choices=problems, help="these problems alone")
     parser.add_argument("--schedulers", nargs="+", metavar="NAME", help="these schedules alone (and ours, and simple)")
     options = parser.parse_args()
     load_quietly()
     import comfy.samplers
-    from quality import work
     from quality.probing import names
 
     schedulers = list(comfy.samplers.SCHEDULER_NAMES)
+    for given, known in ((options.peers, names().peers), (options.schedulers, schedulers)):
+        for name in set(given or ()) - set(known):
+            parser.error(f"{name} is not in this ComfyUI; it has {', '.join(known)}")
     if options.schedulers:
         wished = {*options.schedulers, pairs.OWN_SCHEDULER, pairs.COMMON[1]}
         schedulers = [name for name in schedulers if name in wished]
@@ -82,13 +84,7 @@ def main() -> None:
         if (chosen is None or task.entry in chosen)
         and (options.problems is None or task.condition.problem in options.problems)
     ]
-    keys = {(task, count): work.cell_key(task.condition, task.entry, count) for task in wanted for count in task.calls}
-    kept = Cells(FOLDER / "cells.jsonl")
-    try:
-        run(wanted, keys, kept)
-    except KeyboardInterrupt:
-        sys.exit(f"\nEnded. {len(kept.found)} cells are kept in {FOLDER}; run the same command to go on.")
-    text = report([kept.found[key] for key in keys.values()], schedulers)
+    text = report(measured(wanted), schedulers)
     PAGE.write_text(text + "\n", "utf-8")
     plot_schedules()
     print(f"{text}\n\nKept in {PAGE}.")

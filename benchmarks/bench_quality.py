@@ -34,14 +34,13 @@ and the summary of docs/measurements.md.
 import argparse
 import json
 import re
-import sys
 import time
 
 from comfy_host.install import ROOT
 from quality import plots, summary
 from quality.grid import AUTO, ZOO, tasks
-from quality.running import load_quietly, run, trained
-from quality.store import FOLDER, Cells, Record
+from quality.running import load_quietly, measured, trained
+from quality.store import FOLDER, Record
 
 PAGE = ROOT / "docs" / "measurements.md"
 IMAGES = ROOT / "docs" / "images"
@@ -101,14 +100,9 @@ def main() -> None:
 
     zoo = trained(ZOO)
     wanted = [task for task in tasks(names(), quick) if zoo or task.condition.family != "zoo"]
-    keys = {(task, count): work.cell_key(task.condition, task.entry, count) for task in wanted for count in task.calls}
-    cells = Cells(FOLDER / "cells.jsonl")
-    try:
-        run(wanted, keys, cells)
-    except KeyboardInterrupt:
-        sys.exit(f"\nEnded. {len(cells.found)} cells are kept in {FOLDER}; run the same command to go on.")
+    records = measured(wanted)
     about = {"versions": work.versions(), "seconds": round(time.monotonic() - start), "quick": quick}
-    write([cells.found[key] for key in keys.values()], quick, about)
+    write(records, quick, about)
 
 
 if __name__ == "__main__":

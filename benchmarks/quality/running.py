@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from zoo.problems import weights_file
 
 from .grid import Task
-from .store import Cells, Record
+from .store import FOLDER, Cells, Record
 
 WORKERS = 2
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
@@ -94,6 +95,19 @@ def run(wanted: list[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> 
                     cells.add(record)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def measured(wanted: list[Task]) -> list[Record]:
+    """All cells of the tasks, from what is kept and made where missing; Ctrl-C ends the process and keeps them."""
+    from . import work
+
+    keys = {(task, count): work.cell_key(task.condition, task.entry, count) for task in wanted for count in task.calls}
+    cells = Cells(FOLDER / "cells.jsonl")
+    try:
+        run(wanted, keys, cells)
+    except KeyboardInterrupt:
+        sys.exit(f"\nEnded. {len(cells.found)} cells are kept in {FOLDER}; run the same command to go on.")
+    return [cells.found[key] for key in keys.values()]
 
 
 def trained(names: Sequence[str]) -> bool:
