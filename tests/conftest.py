@@ -7,12 +7,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from comfy_host.client import Client
 from comfy_host.inprocess import load_pack
 from comfy_host.server import PACK, comfyui
+from demo_runs import Linked, demo_inputs
 from hypothesis import settings
-from tiny_models import diffusers_folders
+from PIL import Image
+from tiny_models import diffusers_folders, standard_files
 
 TESTS = Path(__file__).parent
 
@@ -38,6 +41,12 @@ def pack() -> ModuleType:
     return load_pack()
 
 
+@pytest.fixture(scope="module", params=["eps", "flow"])
+def demo(request: pytest.FixtureRequest, pack: ModuleType) -> Linked:
+    """Each demo model with two empty latents."""
+    return demo_inputs(pack, request.param, batch=2)
+
+
 @pytest.fixture(scope="module")
 def settled(pack: ModuleType) -> Iterator[None]:
     """ComfyUI collects garbage before most runs, and would look through all that was imported each time: not here."""
@@ -58,6 +67,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield client
     findings = (folder / "audit.log").read_text()
     assert not findings, f"in this run the pack did what it must not do:\n{findings}"
+
+
+@pytest.fixture(scope="module")
+def stocked(server: Client) -> Iterator[Client]:
+    """The server, with the tiny checkpoints in its folder of models and a picture among its inputs."""
+    assert server.folder
+    standard_files.write(server.folder / "models")
+    y, x = np.mgrid[:96, :96] / 96
+    picture = np.stack([x, y, 1 - x], axis=-1) * (np.hypot(x - 0.5, y - 0.5) < 0.35)[..., None]
+    server.upload("example.png", Image.fromarray((picture * 255).astype(np.uint8)))
+    yield server
+    server.forget()
 
 
 @pytest.fixture(scope="session")

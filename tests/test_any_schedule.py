@@ -3,14 +3,15 @@
 import itertools
 from typing import Any
 
+import core_runs
 import pytest
 import torch
 from problems import mixture, noise
 from torch import Tensor
 
-from lml_sampler import LMLSettings, Recorder, sample_lml
+from lml_sampler import LMLSettings, Recorder
 
-FALLING = [8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.0]
+FALLING = core_runs.SIGMAS.tolist()
 SETTINGS = [
     LMLSettings(),
     LMLSettings(scheme="ddim"),
@@ -40,7 +41,7 @@ def run(
         return PROBLEMS[problem].denoise(x, sigma)
 
     options = {"model": model, "parametrization": problem} | options
-    return sample_lml(x=x, sigmas=schedule, disable=True, settings=settings, **options)
+    return core_runs.run(x=x, sigmas=schedule, settings=settings, **options)
 
 
 def euler(sigmas: list[float], problem: str, x: Tensor) -> Tensor:
@@ -172,16 +173,14 @@ def test_the_state_stays_wide(dtype: torch.dtype, settings: LMLSettings, most: f
         return 2 * torch.tanh(2 * x / (0.3 + sigma.view(-1, 1) ** 2)) * x.sigmoid()
 
     def run(x: Tensor) -> Tensor:
-        return sample_lml(
-            model, x, sigmas.to(x), callback=lambda now: seen.add(now["x"].dtype), disable=True, settings=settings
-        )
+        return core_runs.run(model, x, sigmas.to(x), callback=lambda now: seen.add(now["x"].dtype), settings=settings)
 
     narrow = run(x)
     assert seen == {dtype} and narrow.dtype == dtype
     exact, stepwise = run(x.float()), x
     for here, target in itertools.pairwise(sigmas):
         stepwise = stepwise + (stepwise - model(stepwise, here.to(dtype).expand(4))) / here * (target - here)
-    plain = sample_lml(model, x.float(), sigmas, disable=True, settings=LMLSettings(kappa=0.0))
+    plain = core_runs.run(model, x.float(), sigmas, kappa=0.0)
     assert (narrow - exact).norm() <= most * (stepwise - plain).norm()
 
 

@@ -4,12 +4,11 @@ import math
 from types import ModuleType
 from typing import Any
 
+import core_runs
 import pytest
 import torch
 from problems import Gaussian, noise
 from torch import Tensor
-
-from lml_sampler import sample_lml
 
 FROM_PURE_NOISE = torch.tensor([1.0, 0.9, 0.75, 0.55, 0.3, 0.1, 0.002], dtype=torch.float64)
 
@@ -28,7 +27,7 @@ def test_the_picture_is_what_the_model_sees_at_its_smallest_level(parametrizatio
     seen = problem.denoise(problem.solve(x, sigmas[0], smallest), smallest.expand(4))
 
     def error(**options: float) -> float:
-        result = sample_lml(problem.denoise, x, sigmas, disable=True, parametrization=parametrization, **options)
+        result = core_runs.run(problem.denoise, x, sigmas, parametrization=parametrization, **options)
         return (result - seen).norm().item()
 
     assert error(sigma_min=smallest.item()) < 0.1 * error()
@@ -42,9 +41,7 @@ def test_a_smallest_level_that_is_none_is_named(sigma_min: float, parametrizatio
         raise AssertionError("called")
 
     with pytest.raises(ValueError, match=r"sigma_min is .*; it must be from 0 to below (inf|1)"):
-        sample_lml(
-            model, torch.zeros(1, 4), torch.tensor([0.5, 0.0]), parametrization=parametrization, sigma_min=sigma_min
-        )
+        core_runs.run(model, torch.zeros(1, 4), parametrization=parametrization, sigma_min=sigma_min)
 
 
 class Scene:
@@ -74,11 +71,12 @@ def test_what_is_not_sampled_has_no_say_in_the_colour() -> None:
 
     def run(mask: Tensor, outside: float = 1.0) -> Tensor:
         start = torch.where(mask == 1, noise(4, 3, 16, 16), outside)
-        return sample_lml(model, start, FROM_PURE_NOISE, {"denoise_mask": mask}, disable=True, parametrization="flow")
+        options = {"extra_args": {"denoise_mask": mask}, "parametrization": "flow"}
+        return core_runs.run(model, start, FROM_PURE_NOISE, **options)
 
     assert torch.equal(run(mask)[..., :9], run(mask, 5.0)[..., :9])
     ones = torch.ones_like(mask)
-    whole = sample_lml(Scene().denoise, noise(4, 3, 16, 16), FROM_PURE_NOISE, disable=True, parametrization="flow")
+    whole = core_runs.run(Scene().denoise, noise(4, 3, 16, 16), FROM_PURE_NOISE, parametrization="flow")
     torch.testing.assert_close(run(ones), whole)
 
 

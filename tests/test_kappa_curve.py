@@ -1,29 +1,25 @@
 """κ over the run: neutral curves, windows, bad input, and the node with its shapes and ComfyUI's curve widget."""
 
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import core_runs
 import pytest
 import torch
 from demo_runs import demo_inputs, lml
-from problems import mixture
-from torch import Tensor
+from problems import mixture, noise
 
-from lml_sampler import LMLSettings, Recorder, sample_lml
+from lml_sampler import LMLSettings, Recorder
 
-MIXTURE = mixture()
-SIGMAS = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.0], dtype=torch.float64)
-STATE = torch.randn(3, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 8
+STATE = noise(3, 8) * 8
+run = partial(core_runs.run, mixture().denoise, STATE)
 SCHEMES = [
     {},
     {"scheme": "ddim", "damping_mode": "relative"},
     {"scheme": "dpmsolver++", "order": 2, "target": "increment", "damping_mode": "absolute"},
 ]
-
-
-def run(**fields: Any) -> Tensor:
-    return sample_lml(MIXTURE.denoise, STATE, SIGMAS, disable=True, settings=LMLSettings(**fields))
 
 
 @pytest.mark.parametrize("fields", SCHEMES, ids=str)
@@ -38,9 +34,9 @@ def test_what_curves_mean(fields: dict[str, Any]) -> None:
 
 
 def test_each_step_has_its_kappa() -> None:
-    settings = LMLSettings(scheme="ddim", damping_mode="relative", kappa_curve=((0.0, 0.0), (1.0, 1.0)))
     recorder = Recorder()
-    sample_lml(MIXTURE.denoise, STATE, SIGMAS, disable=True, settings=settings, recorder=recorder)
+    rising = ((0.0, 0.0), (1.0, 1.0))
+    run(scheme="ddim", damping_mode="relative", kappa_curve=rising, recorder=recorder)
     steps = recorder.read()
     assert "the κ curve is 0 here" in steps[0].notes
     gains = [step.gain[0] for step in steps[1:]]

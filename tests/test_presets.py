@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 import torch
-from problems import Denoiser, Mixture, mixture, noise
+from core_runs import karras, run
+from problems import guided, mixture, noise
 from torch import Tensor
 
-from lml_sampler import LMLSettings, sample_lml
+from lml_sampler import LMLSettings
 from lml_sampler.presets import paper, published
 
 CONVERGED = 400
@@ -24,29 +25,16 @@ def test_published_figures() -> None:
 # --- Every preset makes a picture
 
 
-def guided(problem: Mixture, cfg: float) -> Denoiser:
-    """Classifier-free guidance towards the first two points."""
-    condition = problem._replace(points=problem.points[:2])
-
-    def denoise(x: Tensor, sigma: Tensor, **_: object) -> Tensor:
-        free = problem.denoise(x, sigma)
-        return free + cfg * (condition.denoise(x, sigma) - free)
-
-    return denoise
-
-
 def schedule(kind: str, steps: int) -> Tensor:
     """eps: even timesteps of SD. v: karras over the same range. flow: shift 3."""
     if kind == "flow":
         even = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
         return 3 * even / (1 + 2 * even)
     if kind == "v":
-        even = torch.linspace(0, 1, steps, dtype=torch.float64)
-        levels = (14.6 ** (1 / 7) + even * (0.03 ** (1 / 7) - 14.6 ** (1 / 7))) ** 7
-    else:
-        betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-        product = torch.cumprod(1 - betas, 0)
-        levels = ((1 - product) / product).sqrt()[torch.linspace(999, 0, steps).round().long()]
+        return karras(steps)
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    product = torch.cumprod(1 - betas, 0)
+    levels = ((1 - product) / product).sqrt()[torch.linspace(999, 0, steps).round().long()]
     return torch.cat([levels, torch.zeros(1, dtype=torch.float64)])
 
 
@@ -54,7 +42,7 @@ def picture(kind: str, cfg: float, steps: int, settings: LMLSettings) -> Tensor:
     flow = "flow" if kind == "flow" else "ve"
     sigmas = schedule(kind, steps)
     x = noise(64, 8, seed=5) * sigmas[0]
-    return sample_lml(guided(mixture(flow), cfg), x, sigmas, disable=True, settings=settings, parametrization=flow)
+    return run(guided(mixture(flow), cfg), x, sigmas, settings=settings, parametrization=flow)
 
 
 @pytest.mark.parametrize("cfg", [1.0, 5.0])
@@ -80,12 +68,11 @@ def test_the_published_numbers_are_not_small() -> None:
     def model(x: Tensor, sigma: Tensor) -> Tensor:
         return problem.denoise(x.reshape(-1, 8), sigma.repeat_interleave(2048)).reshape(x.shape)
 
-    def run_with(settings: LMLSettings) -> Tensor:
-        return sample_lml(model, x, schedule("eps", 8), disable=True, settings=settings)
-
-    plain = run_with(dataclasses.replace(published("sd", 8), kappa=0.0))
-    preset = run_with(paper(flow=False))
-    literal = run_with(published("sd", 8))
+    literal = published("sd", 8)
+    plain, preset, literal = (
+        run(model, x, schedule("eps", 8), settings=settings)
+        for settings in (dataclasses.replace(literal, kappa=0.0), paper(flow=False), literal)
+    )
     assert (preset - plain).norm() < 0.05 * plain.norm() < 0.3 * (literal - plain).norm()
 
 

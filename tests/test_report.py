@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import torch
 from comfy_host.client import Client, PromptError
+from core_runs import SIGMAS
 from demo_runs import Linked, demo_inputs, lml, run
 from PIL import Image
-from problems import mixture
+from problems import mixture, noise
 from torch import Tensor
 
 from lml_sampler import LMLSettings, Recorder, sample_lml
 from lml_sampler.diagnostics import StepReport
 
 MIXTURE = mixture()
-SIGMAS = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.0], dtype=torch.float64)
-STATE = torch.randn(3, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 8
+STATE = noise(3, 8) * 8
 
 
 def model(x: Tensor, sigma: Tensor, **_: Any) -> Tensor:

@@ -2,21 +2,20 @@
 
 from typing import Any
 
+import core_runs
 import pytest
 import torch
+from core_runs import SIGMAS
 from problems import mixture, noise
 from torch import Tensor
 
-from lml_sampler import LMLSettings, sample_lml
+from lml_sampler import LMLSettings
 
 MIXTURE = mixture()
-SIGMAS = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.0], dtype=torch.float64)
 
 
 def run(x: Tensor, sigmas: Tensor = SIGMAS, model: Any = MIXTURE.denoise, **options: Any) -> Tensor:
-    names = LMLSettings.__dataclass_fields__
-    settings = LMLSettings(**{name: options.pop(name) for name in list(options) if name in names})
-    return sample_lml(model, x, sigmas, disable=True, settings=settings, **options)
+    return core_runs.run(model, x, sigmas, **options)
 
 
 @pytest.mark.parametrize("scheme", ["ddim", "dpmsolver", "dpmsolver++"])

@@ -7,14 +7,13 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from core_runs import PLAIN, run
 from diffusers import DPMSolverMultistepScheduler
-from problems import Gaussian, mixture
+from problems import Gaussian, mixture, noise
 from torch import Tensor
 
-from lml_sampler import LMLSettings, sample_lml
 from lml_sampler.schemes import phi
 
-PLAIN = {"kappa": 0.0}
 IN_DIFFUSERS = [
     {"scheme": scheme, "order": order, "solver_type": kind}
     for scheme in ("dpmsolver", "dpmsolver++")
@@ -24,6 +23,10 @@ IN_DIFFUSERS = [
 
 SCHEMES = [{"scheme": "ddim", "order": 1}, *IN_DIFFUSERS]
 """Every scheme in every order."""
+
+
+def name_of(options: dict[str, Any]) -> str:
+    return "-".join(map(str, options.values()))
 
 
 def schedule(parametrization: str, steps: int) -> Tensor:
@@ -50,21 +53,17 @@ def slope(errors: list[float], steps: list[int]) -> float:
 
 
 @pytest.mark.parametrize("parametrization", ["ve", "flow"])
-@pytest.mark.parametrize("options", SCHEMES, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize("options", SCHEMES, ids=name_of)
 @pytest.mark.parametrize("kappa", [0.0, 0.7])
 def test_order_on_a_gaussian(options: dict[str, Any], parametrization: str, kappa: float) -> None:
     """The plain scheme has its order; the corrected one converges too (the correction is itself of first order)."""
     problem = Gaussian(parametrization=parametrization)
-    generator = torch.Generator().manual_seed(1)
-    start = torch.randn(4, 16, generator=generator, dtype=torch.float64)
+    start = noise(4, 16, seed=1)
     steps, errors = [60, 90, 135, 200], []
     for count in steps:
         sigmas = schedule(parametrization, count)
         x = start * sigmas[0]
-        settings = LMLSettings(**options, kappa=kappa)
-        result = sample_lml(
-            problem.denoise, x, sigmas, disable=True, settings=settings, parametrization=parametrization
-        )
+        result = run(problem.denoise, x, sigmas, parametrization=parametrization, kappa=kappa, **options)
         errors.append((result - problem.solve(x, sigmas[0], sigmas[-1])).norm().item())
     if kappa == 0:
         assert slope(errors, steps) == pytest.approx(order_seen(options), abs=0.25)
@@ -73,21 +72,18 @@ def test_order_on_a_gaussian(options: dict[str, Any], parametrization: str, kapp
 
 
 @pytest.mark.parametrize("parametrization", ["ve", "flow"])
-@pytest.mark.parametrize("options", SCHEMES, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize("options", SCHEMES, ids=name_of)
 def test_order_on_a_mixture(options: dict[str, Any], parametrization: str) -> None:
     problem = mixture(parametrization)
-    x = torch.randn(8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x = noise(8, 8, seed=1)
 
-    def run(count: int, **settings: Any) -> Tensor:
+    def solve(count: int, **fields: Any) -> Tensor:
         sigmas = schedule(parametrization, count)
-        chosen = LMLSettings(**settings, **PLAIN)
-        return sample_lml(
-            problem.denoise, x * sigmas[0], sigmas, disable=True, settings=chosen, parametrization=parametrization
-        )
+        return run(problem.denoise, x * sigmas[0], sigmas, parametrization=parametrization, **fields, **PLAIN)
 
-    exact = run(4000, scheme="dpmsolver++", order=3)
+    exact = solve(4000, scheme="dpmsolver++", order=3)
     steps = [120, 180, 270, 400]
-    errors = [(run(count, **options) - exact).norm().item() for count in steps]
+    errors = [(solve(count, **options) - exact).norm().item() for count in steps]
     assert slope(errors, steps) == pytest.approx(order_seen(options), abs=0.25)
 
 
@@ -100,7 +96,7 @@ def test_phi_functions(index: int, z: float) -> None:
 
 
 @pytest.mark.parametrize("parametrization", ["ve", "flow"])
-@pytest.mark.parametrize("options", SCHEMES, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize("options", SCHEMES, ids=name_of)
 def test_the_step_to_sigma_zero_is_the_denoised_prediction(options: dict[str, Any], parametrization: str) -> None:
     problem = mixture(parametrization)
     sigmas = torch.tensor([0.9, 0.7, 0.4, 0.0], dtype=torch.float64)
@@ -110,13 +106,12 @@ def test_the_step_to_sigma_zero_is_the_denoised_prediction(options: dict[str, An
         seen.append(problem.denoise(x, sigma))
         return seen[-1]
 
-    x = torch.randn(4, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    settings = LMLSettings(**options, **PLAIN)
-    result = sample_lml(model, x, sigmas, disable=True, settings=settings, parametrization=parametrization)
+    x = noise(4, 8, seed=2)
+    result = run(model, x, sigmas, parametrization=parametrization, **options, **PLAIN)
     torch.testing.assert_close(result, seen[-1])
 
 
-@pytest.mark.parametrize("options", SCHEMES, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize("options", SCHEMES, ids=name_of)
 @pytest.mark.parametrize("target", ["score", "velocity", "increment"])
 def test_flow_runs_from_sigma_one(options: dict[str, Any], target: str) -> None:
     """alpha is 0 and half-logSNR -inf there: the first step is of first order, and all schemes agree on it."""
@@ -128,9 +123,8 @@ def test_flow_runs_from_sigma_one(options: dict[str, Any], target: str) -> None:
         states.append(x)
         return problem.denoise(x, sigma)
 
-    x = torch.randn(4, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    settings = LMLSettings(**options, target=target)
-    result = sample_lml(model, x, sigmas, disable=True, settings=settings, parametrization="flow")
+    x = noise(4, 8, seed=2)
+    result = run(model, x, sigmas, parametrization="flow", target=target, **options)
     assert result.isfinite().all()
     euler = x + (x - problem.denoise(x, sigmas[:1].expand(4))) * (0.8 - 1.0)
     torch.testing.assert_close(states[1], euler)
@@ -142,12 +136,12 @@ def test_higher_orders_need_no_history_at_the_start() -> None:
     x = torch.ones(1, 4, dtype=torch.float64)
     sigmas = torch.tensor([2.0, 1.0], dtype=torch.float64)
     for options in SCHEMES:
-        result = sample_lml(problem.denoise, x, sigmas, disable=True, settings=LMLSettings(**options))
+        result = run(problem.denoise, x, sigmas, **options)
         torch.testing.assert_close(result, x - (x - problem.denoise(x, sigmas[:1])) / 2)
     assert math.isfinite(result.sum().item())
 
 
-@pytest.mark.parametrize("options", IN_DIFFUSERS, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize("options", IN_DIFFUSERS, ids=name_of)
 @pytest.mark.parametrize("steps", [5, 20])
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 @pytest.mark.filterwarnings("ignore:__array__ implementation", "ignore:`algorithm_types dpmsolver")
@@ -168,15 +162,15 @@ def test_the_plain_solvers_are_those_of_diffusers(options: dict[str, Any], steps
     sigmas = scheduler.sigmas.double()
     scale = (1 + sigmas**2).sqrt()  # from the variance-preserving state of diffusers to ours
     problem = mixture()
-    start = torch.randn(4, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    start = noise(4, 8, seed=5)
 
     sample = start
     for index, timestep in enumerate(scheduler.timesteps):
         sigma, x = sigmas[index], sample * scale[index]
         denoised = problem.denoise(x, sigma.expand(4))
-        noise = (x - denoised) / sigma
-        output = noise if kind == "epsilon" else (noise - sigma * denoised) / scale[index]
+        direction = (x - denoised) / sigma
+        output = direction if kind == "epsilon" else (direction - sigma * denoised) / scale[index]
         sample = scheduler.step(output, timestep, sample).prev_sample
-    settings = LMLSettings(**options, **PLAIN, lower_order_final=steps < 15)
-    result = sample_lml(problem.denoise, start * scale[0], sigmas, disable=True, settings=settings)
+    options = options | PLAIN | {"lower_order_final": steps < 15}
+    result = run(problem.denoise, start * scale[0], sigmas, **options)
     torch.testing.assert_close(result / scale[-1], sample, atol=2e-5, rtol=2e-5)

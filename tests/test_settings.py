@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import torch
+from core_runs import run
 from problems import noise
 from torch import Tensor
 
-from lml_sampler import LMLSettings, sample_lml
+from lml_sampler import LMLSettings
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,10 @@ from lml_sampler import LMLSettings, sample_lml
         ({"order": 4, "scheme": "dpmsolver"}, "order is 4; it must be 1, 2 or 3"),
         ({"order": 2}, "order is 2, but the scheme auto is of order 1. Set order to 1, or scheme to"),
         ({"order": 2, "scheme": "ddim"}, "order is 2, but the scheme ddim is of order 1. Set order to 1, or scheme to"),
-        ({"damping_mode": "absolute"}, "damping_mode is 'absolute', but the scheme auto damps by how the path turns"),
+        *[
+            ({"damping_mode": mode}, f"damping_mode is '{mode}', but the scheme auto damps by how the path turns")
+            for mode in ("relative", "absolute")
+        ],
         ({"target": "increment"}, "target is 'increment' and arithmetic 'exact', but the scheme auto corrects the"),
         ({"scheme": "euler"}, "scheme is 'euler'; choose one of auto, ddim, dpmsolver, dpmsolver"),
         ({"solver_type": "rk"}, "solver_type is 'rk'; choose one of midpoint, heun"),
@@ -52,12 +56,10 @@ def test_bad_input_is_named_before_the_first_model_call(options: dict[str, Any],
     def model(x: Tensor, sigma: Tensor) -> Tensor:
         raise AssertionError("the model was called")
 
-    fields = {name: value for name, value in options.items() if name in LMLSettings.__dataclass_fields__}
-    others = {"x": noise(2, 8), "sigmas": [2.0, 1.0, 0.0]} | options
-    x, sigmas = others.pop("x"), torch.tensor(others.pop("sigmas"))
-    rest = {name: value for name, value in others.items() if name not in fields}
+    options = {"x": noise(2, 8)} | options
+    sigmas = torch.tensor(options.pop("sigmas", [2.0, 1.0, 0.0]))
     with pytest.raises(ValueError, match=message):
-        sample_lml(model, x, sigmas, disable=True, settings=LMLSettings(**fields), **rest)
+        run(model, sigmas=sigmas, **options)
 
 
 def test_settings_are_immutable() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from core_runs import SIGMAS, run
 from problems import mixture, noise
 from torch import Tensor
 
-from lml_sampler import LMLSettings, correct, sample_lml, wrap_sampler
+from lml_sampler import LMLSettings, correct, wrap_sampler
 
-SIGMAS = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.0], dtype=torch.float64)
 FLOW_SIGMAS = torch.tensor([1.0, 0.9, 0.7, 0.4, 0.2, 0.0], dtype=torch.float64)
 LASTING: dict[str, Any] = {"damping_mode": "relative", "damping": 0.0, "kappa": 0.3}
 RELATIVE = LMLSettings(**LASTING)  # a damping of just |u|^2: a gain of 0.3
@@ -51,7 +51,7 @@ def test_around_euler_it_is_lml_of_order_one(kind: str, settings: LMLSettings) -
     model, x = mixture(kind).denoise, noise(4, 8) * sigmas[0]
     wrapped = wrap_sampler(euler, settings, kind)(model, x, sigmas)
     own = dataclasses.replace(settings, scheme="ddim")
-    torch.testing.assert_close(wrapped, sample_lml(model, x, sigmas, disable=True, settings=own, parametrization=kind))
+    torch.testing.assert_close(wrapped, run(model, x, sigmas, settings=own, parametrization=kind))
     assert not torch.allclose(wrapped, euler(model, x, sigmas), rtol=1e-3)
 
 

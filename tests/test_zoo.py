@@ -16,6 +16,7 @@ pytestmark = pytest.mark.every_host
 FULL = os.environ.get("LML_TESTS") == "full"
 STEPS = 6
 RANKS = {"audio": (4, 24), "image": (4, 8, 8), "video": (4, 3, 8, 8)}
+NARROW = (torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
 Model = tuple[Any, Any]
 """A MODEL and the CONDITIONING to sample it with."""
 
@@ -53,10 +54,15 @@ def build(pack: ModuleType) -> Callable[..., Model]:
                 conds["latent_shapes"] = comfy.conds.CONDConstant(kwargs["latent_shapes"])
             return conds
 
-    def make(kind: str, dtype: torch.dtype = torch.float32, rank: int = 4, **sampling: Any) -> Model:
+    def make(
+        kind: str,
+        dtype: torch.dtype = torch.float32,
+        shape: tuple[int, ...] = RANKS["image"],
+        **sampling: Any,
+    ) -> Model:
         class Format(comfy.latent_formats.LatentFormat):
             latent_channels = 4
-            latent_dimensions = rank - 2
+            latent_dimensions = len(shape) - 1
 
         class Config(comfy.supported_models_base.BASE):
             unet_extra_config: ClassVar[dict[str, Any]] = {}
@@ -76,7 +82,7 @@ def build(pack: ModuleType) -> Callable[..., Model]:
     return make
 
 
-def run(pack: ModuleType, model: Model, latent: dict[str, Any], cfg: float = 3.0, **options: Any) -> Any:
+def run(pack: ModuleType, model: Model, latent: dict[str, Any], **options: Any) -> Any:
     """LMLKSampler with its defaults, on an empty negative."""
     patcher, positive = model
     negative = [[torch.zeros(1, 2, 4), {}]]
@@ -84,16 +90,16 @@ def run(pack: ModuleType, model: Model, latent: dict[str, Any], cfg: float = 3.0
     linked = {"model": patcher, "positive": positive, "negative": negative, "latent_image": latent}
     widgets = [entry for entry in node.define_schema().inputs if entry.id not in linked and not entry.optional]
     values = {entry.id: entry.default for entry in widgets}
-    chosen = values | {"seed": 1, "steps": STEPS, "cfg": cfg} | options
+    chosen = values | {"seed": 1, "steps": STEPS, "cfg": 3.0} | options
     return node.execute(**linked, **chosen).result[0]["samples"]
 
 
-def euler(model: Model, latent: dict[str, Any], cfg: float = 3.0, scheduler: str = "lml") -> Any:
+def euler(model: Model, latent: dict[str, Any], scheduler: str = "lml", steps: int = STEPS) -> Any:
     import nodes
 
     patcher, positive = model
     negative = [[torch.zeros(1, 2, 4), {}]]
-    return nodes.KSampler().sample(patcher, 1, STEPS, cfg, "euler", scheduler, positive, negative, latent)[0]["samples"]
+    return nodes.KSampler().sample(patcher, 1, steps, 3.0, "euler", scheduler, positive, negative, latent)[0]["samples"]
 
 
 def latent_of(shape: tuple[int, ...], batch: int = 2) -> dict[str, Any]:
@@ -123,69 +129,65 @@ def test_every_model_type_of_the_host(pack: ModuleType, build: Callable[..., Mod
             check(pack, build(kind), latent_of(RANKS["image"]))
 
 
-@pytest.mark.parametrize("kind", ["EPS", "FLOW"])
-@pytest.mark.parametrize("shape", RANKS.values(), ids=RANKS)
-def test_every_rank(pack: ModuleType, build: Callable[..., Model], kind: str, shape: tuple[int, ...]) -> None:
-    check(pack, build(kind, rank=len(shape) + 1), latent_of(shape))
-
-
 @pytest.mark.parametrize(
-    ("kind", "sampling"),
+    ("kind", "made", "patch"),
     [
-        ("EPS", {"zsnr": True}),
-        ("V_PREDICTION", {"zsnr": True}),
-        ("V_PREDICTION_EDM", {"sigma_data": 0.5, "sigma_max": 80.0, "sigma_min": 0.002}),
-        ("FLOW", {"shift": 3.0}),
-        ("FLOW", {"shift": 1.73, "multiplier": 1.0}),
-        ("FLOW", {"shift": 3.0, "noise_scale": 0.7}),
-        ("FLUX", {"shift": 1.15}),
-        ("STABLE_CASCADE", {"shift": 2.0}),
-        ("FLOW_COSMOS", {"sigma_max": 200.0, "sigma_min": 0.01, "sigma_data": 1.0}),
-    ],
-    ids=str,
-)
-def test_sampling_settings(pack: ModuleType, build: Callable[..., Model], kind: str, sampling: dict[str, Any]) -> None:
-    check(pack, build(kind, **sampling), latent_of(RANKS["image"]))
-
-
-@pytest.mark.parametrize(
-    ("kind", "node", "arguments"),
-    [
-        *[("EPS", "ModelSamplingDiscrete", (name, False)) for name in ("lcm", "x0", "v_prediction", "img_to_img")],
-        ("EPS", "ModelSamplingDiscrete", ("v_prediction", True)),
+        *[(kind, {"shape": shape}, ()) for kind in ("EPS", "FLOW") for shape in RANKS.values()],
+        *[(kind, {"dtype": dtype}, ()) for kind in ("EPS", "FLUX") for dtype in NARROW],
+        ("EPS", {"zsnr": True}, ()),
+        ("V_PREDICTION", {"zsnr": True}, ()),
+        ("V_PREDICTION_EDM", {"sigma_data": 0.5, "sigma_max": 80.0, "sigma_min": 0.002}, ()),
+        ("FLOW", {"shift": 3.0}, ()),
+        ("FLOW", {"shift": 1.73, "multiplier": 1.0}, ()),
+        ("FLOW", {"shift": 3.0, "noise_scale": 0.7}, ()),
+        ("FLUX", {"shift": 1.15}, ()),
+        ("STABLE_CASCADE", {"shift": 2.0}, ()),
+        ("FLOW_COSMOS", {"sigma_max": 200.0, "sigma_min": 0.01, "sigma_data": 1.0}, ()),
+        *[("EPS", {}, ("ModelSamplingDiscrete", name, False)) for name in ("lcm", "x0", "v_prediction", "img_to_img")],
+        ("EPS", {}, ("ModelSamplingDiscrete", "v_prediction", True)),
         *[
-            ("EPS", "ModelSamplingContinuousEDM", (name, 80.0, 0.01))
+            ("EPS", {}, ("ModelSamplingContinuousEDM", name, 80.0, 0.01))
             for name in ("v_prediction", "edm", "edm_playground_v2.5", "eps", "cosmos_rflow")
         ],
-        ("EPS", "ModelSamplingContinuousV", ("v_prediction", 500.0, 0.03)),
-        ("EPS", "ModelSamplingStableCascade", (2.0,)),
-        ("FLOW", "ModelSamplingSD3", (3.0,)),
-        ("FLOW", "ModelSamplingFlux", (1.15, 0.5, 1024, 1024)),
-        ("V_PREDICTION", "RescaleCFG", (0.7,)),
+        ("EPS", {}, ("ModelSamplingContinuousV", "v_prediction", 500.0, 0.03)),
+        ("EPS", {}, ("ModelSamplingStableCascade", 2.0)),
+        ("FLOW", {}, ("ModelSamplingSD3", 3.0)),
+        ("FLOW", {}, ("ModelSamplingFlux", 1.15, 0.5, 1024, 1024)),
+        ("V_PREDICTION", {}, ("RescaleCFG", 0.7)),
     ],
     ids=str,
 )
-def test_the_patches_of_the_host(
-    pack: ModuleType, build: Callable[..., Model], kind: str, node: str, arguments: tuple[Any, ...]
+def test_shapes_weights_settings_and_the_patches_of_the_host(
+    pack: ModuleType, build: Callable[..., Model], kind: str, made: dict[str, Any], patch: tuple[Any, ...]
 ) -> None:
+    """Models of a kind as they are made, and as a node of ComfyUI changes them: its name and what it is set to."""
     import comfy_extras.nodes_model_advanced as advanced
 
-    patcher, positive = build(kind)
-    (patched,) = getattr(advanced, node)().patch(patcher, *arguments)
-    check(pack, (patched, positive), latent_of(RANKS["image"]))
+    patcher, positive = build(kind, **made)
+    if patch:
+        (patcher,) = getattr(advanced, patch[0])().patch(patcher, *patch[1:])
+    check(pack, (patcher, positive), latent_of(made.get("shape", RANKS["image"])))
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2], ids=str)
-@pytest.mark.parametrize("kind", ["EPS", "FLUX"])
-def test_narrow_weights(pack: ModuleType, build: Callable[..., Model], kind: str, dtype: torch.dtype) -> None:
-    check(pack, build(kind, dtype=dtype), latent_of(RANKS["image"]))
+@pytest.mark.parametrize("kind", ["EPS", "FLOW"])
+def test_every_scheduler_of_the_host(pack: ModuleType, build: Callable[..., Model], kind: str) -> None:
+    model, latent = build(kind), latent_of(RANKS["image"])
+    for scheduler in pack.nodes.host.scheduler_names():
+        for steps in (1, 2, 5, 13):
+            chosen = {"scheduler": scheduler, "steps": steps}
+            if chosen == {"scheduler": "kl_optimal", "steps": 1}:  # ComfyUI divides 0 by 0 there
+                with pytest.raises(ValueError, match=r"sigmas\[0\] is nan.* more steps"):
+                    run(pack, model, latent, **chosen)
+                continue
+            assert run(pack, model, latent, **chosen).isfinite().all(), chosen
+            assert torch.equal(run(pack, model, latent, kappa=0.0, **chosen), euler(model, latent, **chosen)), chosen
 
 
 @pytest.mark.parametrize("kind", ["EPS", "FLOW"])
 def test_audio_and_video_in_one_latent(pack: ModuleType, build: Callable[..., Model], kind: str) -> None:
     from comfy.nested_tensor import NestedTensor
 
-    model = build(kind, rank=5)
+    model = build(kind, shape=RANKS["video"])
     latent = {"samples": NestedTensor([torch.zeros(2, *RANKS["video"]), torch.zeros(2, *RANKS["audio"])])}
     result = run(pack, model, latent).unbind()
     assert [tuple(part.shape) for part in result] == [(2, *RANKS["video"]), (2, *RANKS["audio"])]
@@ -201,7 +203,7 @@ def test_masks(pack: ModuleType, build: Callable[..., Model], shape: tuple[int, 
     mask = torch.zeros(1, 1, *shape[1:])
     mask[..., : shape[-1] // 2] = 1
     latent = {"samples": picture, "noise_mask": mask}
-    model = build("EPS", rank=len(shape) + 1)
+    model = build("EPS", shape=shape)
     result = run(pack, model, latent)
     outside = mask.expand_as(picture) == 0
     torch.testing.assert_close(result[outside], picture[outside], atol=1e-5, rtol=1e-5)

@@ -11,12 +11,19 @@ from torch import Tensor
 
 Linked = dict[str, Any]
 """What is connected to a sampler node: model, positive, negative, latent_image and perhaps vae."""
+QUICK: dict[str, Any] = {"seed": 1, "steps": 5, "cfg": 4.0}
+"""Options of a run that is as good as any other."""
 
 
 def demo_inputs(pack: ModuleType, variant: str = "eps", batch: int = 1) -> Linked:
     """The outputs of the demo model, by the names of the inputs that they go to."""
     names = ("model", "positive", "negative", "latent_image", "vae")
     return dict(zip(names, pack.nodes.demo.LMLDemoModel.execute(variant, "star", "blue", batch).result, strict=True))
+
+
+def latent(samples: Tensor, **rest: Any) -> Linked:
+    """To be sampled in place of the empty latent."""
+    return {"latent_image": {"samples": samples, **rest}}
 
 
 def widget_values(node: Any) -> dict[str, Any]:
@@ -45,14 +52,31 @@ def lml(pack: ModuleType, linked: Linked, **options: Any) -> Tensor:
 
 
 @torch.no_grad()
-def built_in(linked: Linked, sampler: str, seed: int, steps: int, cfg: float, scheduler: str = "lml") -> Tensor:
+def built_in(
+    linked: Linked,
+    sampler: str,
+    seed: int,
+    steps: int,
+    cfg: float,
+    scheduler: str = "lml",
+    denoise: float = 1.0,
+) -> Tensor:
     """Latents of ComfyUI's own KSampler."""
     import nodes
 
+    model, *rest = (linked[key] for key in ("model", "positive", "negative", "latent_image"))
+    (result,) = nodes.KSampler().sample(model, seed, steps, cfg, sampler, scheduler, *rest, denoise=denoise)
+    return result["samples"]
+
+
+@torch.no_grad()
+def custom(linked: Linked, sampler: Any, sigmas: Tensor, seed: int = 1, cfg: float = 4.0) -> Tensor:
+    """Latents of ComfyUI's SamplerCustom."""
+    from comfy_extras.nodes_custom_sampler import SamplerCustom
+
     model, positive, negative, latent = (linked[key] for key in ("model", "positive", "negative", "latent_image"))
-    return nodes.KSampler().sample(model, seed, steps, cfg, sampler, scheduler, positive, negative, latent)[0][
-        "samples"
-    ]
+    node = SamplerCustom.execute(model, True, seed, cfg, positive, negative, sampler, sigmas, latent)
+    return node.result[0]["samples"]
 
 
 def diffusers_inputs(pack: ModuleType, name: str, batch: int = 2) -> dict[str, Any]:

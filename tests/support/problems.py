@@ -63,3 +63,25 @@ def mixture(parametrization: str = "ve") -> Mixture:
 def noise(*shape: int, seed: int = 0) -> Tensor:
     """Standard normal numbers in float64; those of a seed."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def guided(problem: Mixture, cfg: float) -> Denoiser:
+    """Classifier-free guidance towards the first two points."""
+    wanted = problem._replace(points=problem.points[:2])
+
+    def denoise(x: Tensor, sigma: Tensor, **_: object) -> Tensor:
+        return torch.lerp(problem.denoise(x, sigma), wanted.denoise(x, sigma), cfg)
+
+    return denoise
+
+
+def lasting_guidance(variance: float, cfg: float) -> Denoiser:
+    """The condition, of that variance, and its counterpart are Gaussians: what guidance adds never ends."""
+    mean = 2 * noise(1, 64, seed=4)
+
+    def denoise(x: Tensor, sigma: Tensor, **_: object) -> Tensor:
+        square = sigma[:, None] ** 2
+        wanted, other = (x * variance + mean * square) / (variance + square), x / (1 + square)
+        return torch.lerp(other, wanted, cfg)
+
+    return denoise

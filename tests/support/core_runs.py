@@ -1,0 +1,29 @@
+"""Run the core on functions that stand for models, without a progress bar."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lml_sampler import LMLSettings, sample_lml
+
+SIGMAS = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.0], dtype=torch.float64)
+PLAIN = {"kappa": 0.0}
+SECOND: dict[str, Any] = {"scheme": "dpmsolver++", "order": 2, **PLAIN}
+"""Settings of the plain scheme, and of the second-order one that stands for exact in many steps."""
+
+
+def run(model: Any, x: Tensor, sigmas: Tensor = SIGMAS, **options: Any) -> Tensor:
+    """The end of a run; options that are fields of `LMLSettings` make the settings."""
+    fields = {name: options.pop(name) for name in options.keys() & LMLSettings.__dataclass_fields__.keys()}
+    return sample_lml(model, x, sigmas, disable=True, **({"settings": LMLSettings(**fields)} | options))
+
+
+def karras(steps: int) -> Tensor:
+    """`steps` levels of Stable Diffusion, and 0."""
+    ramp = torch.linspace(14.6 ** (1 / 7), 0.03 ** (1 / 7), steps, dtype=torch.float64) ** 7
+    return torch.cat([ramp, torch.zeros(1, dtype=torch.float64)])
+
+
+def rms(difference: Tensor) -> float:
+    return difference.square().mean().sqrt().item()

@@ -1,0 +1,104 @@
+"""The shipped workflow files against the nodes as they are now; none is run."""
+
+import itertools
+import json
+import re
+import uuid
+from typing import Any
+
+import make_thumbnails
+import make_workflows
+import pytest
+from comfy_host.client import Client
+from comfy_host.prompts import inputs_of
+from PIL import Image
+from saved_workflows import FILES, ROOT, check_value, load, overlap, sockets, widgets
+from templates import blueprint
+from templates.catalogue import TEMPLATES
+from tiny_models import standard_files
+
+NOTES = ("MarkdownNote",)
+
+
+@pytest.fixture(scope="module")
+def definitions(stocked: Client) -> dict[str, Any]:
+    """The definitions of all nodes, with the checkpoints among the choices."""
+    return stocked.object_info()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_form_of_a_file(name: str) -> None:
+    workflow = load(name)
+    assert workflow["version"] == 0.4 and str(uuid.UUID(workflow["id"])) == workflow["id"]
+    assert re.fullmatch(r"[\w.\- ]+", name, re.ASCII), "this name is the title on ComfyUI's page, and a file everywhere"
+    with Image.open(FILES[name].with_suffix(".jpg")) as thumbnail:
+        assert thumbnail.format == "JPEG" and thumbnail.width == thumbnail.height >= 256
+    nodes = workflow["nodes"]
+    assert any(node["type"] in NOTES for node in nodes)
+    ids = [node["id"] for node in nodes]
+    assert len(set(ids)) == len(ids) and max(ids) == workflow["last_node_id"]
+    touching = [(a["type"], b["type"]) for a, b in itertools.combinations(nodes, 2) if overlap(a, b)]
+    assert not touching
+    for node in nodes:
+        if node["type"] not in NOTES:
+            ours = node["type"].startswith("LML")
+            properties = node["properties"]
+            assert properties["cnr_id"] == ("lml-sampler" if ours else "comfy-core") and properties["ver"]
+            assert properties["Node name for S&R"] == node["type"]
+
+
+def test_every_file_has_an_id_of_its_own() -> None:
+    assert len({load(name)["id"] for name in FILES}) == len(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_fits_the_nodes(definitions: dict[str, Any], name: str) -> None:
+    workflow = load(name)
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    for node in nodes.values():
+        if node["type"] in NOTES:
+            continue
+        definition = inputs_of(definitions, node["type"])
+        named = {entry["name"]: entry for entry in node["inputs"]}
+        for socket, kind in sockets(definition).items():
+            optional = definition[socket][2]
+            assert named[socket]["type"] == kind and (optional or named[socket]["link"]), f"{node['type']}.{socket}"
+        values = widgets(definition, node["widgets_values"])
+        for widget, value in values.items():
+            check_value(value, *definition[widget][:2])
+        outputs = [output["type"] for output in node["outputs"]]
+        assert outputs == definitions[node["type"]]["output"][: len(outputs)]  # the host may append outputs
+    for link, source, output, target, place, kind in workflow["links"]:
+        assert link in nodes[source]["outputs"][output]["links"]
+        assert nodes[target]["inputs"][place]["link"] == link
+        assert kind in (nodes[source]["outputs"][output]["type"], "*")
+        assert nodes[target]["inputs"][place]["type"] in (kind, "*")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_page_can_offer_the_models(definitions: dict[str, Any], name: str) -> None:
+    known = {tuple(path.rsplit("/", 1)) for path in standard_files.FILES}
+    for node in load(name)["nodes"]:
+        models = node["properties"].get("models", [])
+        files = [value for value in node["widgets_values"] if str(value).endswith(".safetensors")]
+        assert [model["name"] for model in models] == files
+        for model in models:
+            assert (model["directory"], model["name"]) in known
+            assert model["url"].startswith("https://huggingface.co/")
+            assert "/resolve/" in model["url"] and model["url"].endswith("/" + model["name"])
+
+
+def ours(workflow: dict[str, Any]) -> list[dict[str, Any]]:
+    """The pack's own nodes in a workflow and its sub-graphs."""
+    graphs = [workflow, *workflow.get("definitions", {}).get("subgraphs", ())]
+    return [node for graph in graphs for node in graph["nodes"] if node["type"].startswith("LML")]
+
+
+def test_the_generated_files_follow_the_nodes(definitions: dict[str, Any]) -> None:
+    stale = [name for name in TEMPLATES if ours(load(name)) != ours(make_workflows.workflow(definitions, name))]
+    subgraph = json.loads((ROOT / "subgraphs" / f"{blueprint.NAME}.json").read_text())
+    assert not stale and ours(subgraph) == ours(blueprint.blueprint(definitions)), "run make workflows"
+
+
+def test_no_thumbnail_is_drawn_for_a_workflow_that_is_gone() -> None:
+    assert make_thumbnails.CARDS.keys() <= FILES.keys()
