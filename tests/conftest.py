@@ -70,7 +70,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def stocked(server: Client) -> Iterator[Client]:
+def stocked(server: Client, pack: ModuleType) -> Iterator[Client]:
     """The server, with the tiny checkpoints in its folder of models and a picture among its inputs."""
     assert server.folder
     standard_files.write(server.folder / "models")
@@ -85,6 +85,15 @@ def stocked(server: Client) -> Iterator[Client]:
 def info(server: Client) -> dict[str, Any]:
     """The definitions of all nodes of the server."""
     return server.object_info()
+
+
+@pytest.fixture
+def user_folder(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """ComfyUI in this process with a user folder of its own."""
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "user_directory", str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture

@@ -46,18 +46,20 @@ def test_packed_weights_come_back_within_half_a_step(pack: ModuleType) -> None:
     assert ((restored["a.weight"] - weights["a.weight"]).abs() <= step * 0.501).all()
 
 
-def test_fifty_steps_of_euler_are_recognisable(pack: ModuleType) -> None:
-    """The shipped models draw what they are asked for: at least 45 of 48 shapes and 47 colors."""
+def test_a_few_steps_of_euler_are_recognisable(pack: ModuleType) -> None:
+    """The shipped models draw what they are asked for: at least 23 of 24 shapes and colors."""
     import nodes
 
-    labels = torch.arange(48)
+    labels = torch.arange(24)
     for variant in pack.nodes.demo.model.VARIANTS:
-        model, _, negative, latent, vae = pack.nodes.demo.LMLDemoModel.execute(variant, "any", "any", 48).result
+        model, _, negative, latent, vae = pack.nodes.demo.LMLDemoModel.execute(
+            variant, "any", "any", len(labels)
+        ).result
         positive = [[pack.nodes.demo.model.tokens(labels % 4, labels % 6), {}]]
-        (result,) = nodes.KSampler().sample(model, 1, 50, 3.0, "euler", "normal", positive, negative, latent)
+        (result,) = nodes.KSampler().sample(model, 1, 12, 3.0, "euler", "normal", positive, negative, latent)
         shapes_seen, colors_seen = recognise(vae.decode(result["samples"]).movedim(-1, 1) * 2 - 1)
         shapes_right, colors_right = (shapes_seen == labels % 4).sum(), (colors_seen == labels % 6).sum()
-        assert shapes_right >= 45 and colors_right >= 47, (variant, shapes_right, colors_right)
+        assert shapes_right >= 23 and colors_right >= 23, (variant, shapes_right, colors_right)
 
 
 def test_the_drawn_pictures_are_recognisable() -> None:

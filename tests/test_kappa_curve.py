@@ -8,7 +8,7 @@ from typing import Any
 import core_runs
 import pytest
 import torch
-from demo_runs import demo_inputs, lml
+from demo_runs import lml, tiny_inputs
 from problems import mixture, noise
 
 from lml_sampler import LMLSettings, Recorder
@@ -72,7 +72,7 @@ def test_the_node_goes_from_start_to_end(pack: ModuleType, shape: str, middle: f
     factors = [settings.kappa_factor(step, 100) for step in range(101)]
     assert factors[0] == 1 and factors[100] == pytest.approx(0.2) and factors[50] == pytest.approx(middle, abs=1e-3)
     assert factors == sorted(factors, reverse=True)
-    linked = demo_inputs(pack)
+    linked = tiny_inputs()
     assert not torch.equal(lml(pack, linked, settings=settings), lml(pack, linked))
 
 

@@ -114,13 +114,6 @@ def test_bad_input_is_named_before_the_model_is_called(
         lml(pack, demo | {"model": called}, **options)
 
 
-def test_velocity_on_an_eps_model_is_named(pack: ModuleType) -> None:
-    demo = demo_inputs(pack)
-    sampler = pack.nodes.host.sampler(pack.lml_sampler.LMLSettings(scheme="ddim", target="velocity"))
-    with pytest.raises(ValueError, match="target is 'velocity', but this is not a flow model"):
-        custom(demo, sampler, pack.nodes.host.schedule(demo["model"], "lml", 5))
-
-
 def test_an_empty_schedule_returns_the_latent(pack: ModuleType, demo: Linked) -> None:
     sampler = pack.nodes.host.sampler(pack.lml_sampler.LMLSettings())
     samples = torch.rand(1, 3, 32, 32)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from comfy_host.client import PromptError
 from comfy_host.server import comfyui
-from demo_runs import demo_inputs, lml, run
+from demo_runs import lml, run, tiny_inputs
 
 from lml_sampler import LMLSettings
 from lml_sampler.presets import paper
@@ -52,15 +52,6 @@ def test_a_preset_for_other_models_is_refused(pack: ModuleType, name: str, flow:
         pack.nodes.presets.built_in.built_in(name, flow)
 
 
-@pytest.fixture
-def user_folder(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """ComfyUI with a user folder of its own."""
-    import folder_paths
-
-    monkeypatch.setattr(folder_paths, "user_directory", str(tmp_path))
-    return pack.nodes.host.running.user_folder("presets")
-
-
 def preset_of(pack: ModuleType, **inputs: Any) -> tuple[LMLSettings, str]:
     _, settings, text = run(pack.nodes.presets.LMLPreset, {}, **inputs)
     return settings, text
@@ -83,14 +74,14 @@ def test_the_preset_node_says_what_it_chose(pack: ModuleType) -> None:
 
 
 def run_ksampler(pack: ModuleType, **inputs: Any) -> torch.Tensor:
-    return lml(pack, demo_inputs(pack), **({"steps": 5, "cfg": 4.0} | inputs))
+    return lml(pack, tiny_inputs(), **({"steps": 5, "cfg": 4.0} | inputs))
 
 
 @pytest.mark.parametrize("preset", ["auto", "paper: Stable Diffusion", "mine"])
 def test_damping_and_kappa_act_on_every_preset(pack: ModuleType, user_folder: Path, preset: str) -> None:
     """Continuously, and the same on the node that chooses as on the one that samples."""
     mine = pack.lml_sampler.LMLSettings(scheme="ddim", kappa=0.8)
-    pack.nodes.presets.files.save(user_folder, "mine", mine, "", False)
+    pack.nodes.presets.files.save(pack.nodes.host.running.user_folder("presets"), "mine", mine, "", False)
     settings, _ = preset_of(pack, preset=preset)
     as_it_is = run_ksampler(pack, settings=settings)
     plain = run_ksampler(pack, settings=settings, kappa=0.0)

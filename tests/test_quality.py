@@ -59,6 +59,12 @@ def test_the_bootstrap_interval_covers_the_truth_as_often_as_it_says() -> None:
     assert 0.90 < hits / 1000 < 0.97
 
 
+def test_all_samplers_are_resampled_alike() -> None:
+    squares = np.random.default_rng(1).exponential(2.0, 100)
+    other = measures.rms_interval(squares * 4, seed=0)
+    assert other == pytest.approx([2 * end for end in measures.rms_interval(squares, seed=0)])
+
+
 @pytest.mark.parametrize(
     ("name", "budget", "steps", "calls"),
     [

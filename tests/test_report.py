@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 from comfy_host.client import Client, PromptError
+from comfy_host.prompts import SUBJECT, Info, around
 from core_runs import SIGMAS
-from demo_runs import Linked, demo_inputs, lml, run
+from demo_runs import Linked, lml, run, tiny_inputs
 from PIL import Image
 from problems import mixture, noise
 from torch import Tensor
@@ -136,7 +137,7 @@ def test_a_recorder_is_for_one_run() -> None:
 
 @pytest.fixture(scope="module")
 def linked(pack: ModuleType) -> Linked:
-    return demo_inputs(pack, batch=2)
+    return tiny_inputs(batch=2)
 
 
 @pytest.mark.every_host
@@ -190,28 +191,13 @@ def test_a_run_without_a_step_is_named(pack: ModuleType, linked: Linked) -> None
 
 
 @pytest.mark.every_host
-def test_the_report_is_shown_on_the_node(server: Client) -> None:
-    prompt = server.filled(
-        {
-            "1": {"class_type": "LMLDemoModel", "inputs": {}},
-            "2": {
-                "class_type": "LMLReport",
-                "inputs": {
-                    "model": ["1", 0],
-                    "positive": ["1", 1],
-                    "negative": ["1", 2],
-                    "latent_image": ["1", 3],
-                    "steps": 4,
-                },
-            },
-            "3": {"class_type": "PreviewImage", "inputs": {"images": ["2", 1]}},
-        }
-    )
+def test_the_report_is_shown_on_the_node(server: Client, info: Info) -> None:
+    prompt = around(info, "LMLReport", {"steps": 4})
     result = server.run(prompt)
-    assert "rotation" in result.outputs["2"]["text"][0]
-    (plot,) = result.images["3"]
+    assert "rotation" in result.outputs[SUBJECT]["text"][0]
+    (plot,) = result.images["subject_1"]
     last = Image.open(io.BytesIO(result.previews[-1][result.previews[-1].index(b"\xff\xd8\xff") :]))
     assert plot.width == 564 and last.size == (1024, 599)  # one panel has taken the place of the preview
-    prompt["2"]["inputs"]["cfg"] = -1.0
+    prompt[SUBJECT]["inputs"]["cfg"] = -1.0
     with pytest.raises(PromptError, match="smaller than min"):
         server.run(prompt)

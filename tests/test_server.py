@@ -1,6 +1,5 @@
 """The pack in a running ComfyUI, over its HTTP and websocket API, as a person's browser uses it."""
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 import requests
 from comfy_host.client import Client, PromptError
 from comfy_host.prompts import Info, around
-from demo import cell_prompt, find
+from demo import find
 from node_definitions import node_ids
 from PIL import Image
 
@@ -27,21 +26,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "LMLSweep": {"column_values": "0, 1", "row_values": "2, 3"},
 }
 """What to give nodes that need a name, or would take long."""
-
-
-@pytest.fixture(scope="module")
-def workflow(server: Client) -> dict[str, Any]:
-    """The shipped demo workflow in API form."""
-    return server.to_api(json.loads((ROOT / "workflows" / "LML_Demo.json").read_text()))
-
-
-def changed(workflow: dict[str, Any], class_type: str, **inputs: Any) -> dict[str, Any]:
-    """The workflow with other inputs on the node of a type."""
-    result = copy.deepcopy(workflow)
-    for node in result.values():
-        if node["class_type"] == class_type:
-            node["inputs"] |= inputs
-    return result
 
 
 def same_pictures(first: list[Image.Image], second: list[Image.Image]) -> bool:
@@ -102,93 +86,24 @@ def test_the_workflows_are_offered_as_templates(server: Client) -> None:
             assert file.ok and len(file.content) > 1000, f"{name}.{ending}"
 
 
-def test_the_shipped_workflow_makes_pictures(server: Client, workflow: dict[str, Any]) -> None:
-    result = server.run(changed(workflow, "LMLKSampler", seed=123, steps=40))
-    saved = [node for node, value in workflow.items() if value["class_type"] == "SaveImage"]
-    assert len(saved) == 2
-    for node in saved:
-        assert len(result.images[node]) == 4
-        for image in result.images[node]:
-            assert image.size == (256, 256) and np.asarray(image).std() > 10
+def test_the_shipped_workflow_shows_lml_beside_euler(server: Client) -> None:
+    """With kappa 0 they are the same pictures."""
+    workflow = server.to_api(json.loads((ROOT / "workflows" / "LML_Demo.json").read_text()))
     sampler = find(workflow, "LMLKSampler")
+    workflow[sampler]["inputs"]["kappa"] = 0.0
+    result = server.run(workflow)
+    lml, euler = result.images.values()
+    assert len(lml) == 4 and same_pictures(lml, euler)
+    assert all(image.size == (256, 256) and np.asarray(image).std() > 10 for image in lml)
     steps = [(value, total) for node, value, total in result.progress if node == sampler]
-    assert steps and all(total == 40 for _, total in steps) and steps[-1] == (40, 40)
+    assert steps[-1] == (workflow[sampler]["inputs"]["steps"],) * 2 and len({total for _, total in steps}) == 1
     assert result.previews
 
 
-def test_the_same_prompt_gives_the_same_picture(server: Client, workflow: dict[str, Any]) -> None:
-    """Other runs come between, so that the cache of the host cannot answer."""
-    first = server.run(changed(workflow, "LMLKSampler", seed=5))
-    server.run(changed(workflow, "LMLKSampler", seed=6))
-    server.forget()
-    second = server.run(changed(workflow, "LMLKSampler", seed=5))
-    assert all(same_pictures(images, second.images[node]) for node, images in first.images.items())
-
-
-def test_kappa_zero_gives_the_picture_of_euler(server: Client, workflow: dict[str, Any]) -> None:
-    result = server.run(changed(workflow, "LMLKSampler", kappa=0.0))
-    lml, euler = result.images.values()
-    assert same_pictures(lml, euler)
-
-
-def test_the_list_entry_works_in_ksampler(server: Client, workflow: dict[str, Any]) -> None:
-    result = server.run(changed(workflow, "KSampler", sampler_name="lml"))
-    lml, entry = result.images.values()
-    assert same_pictures(lml, entry)
-
-
-@pytest.mark.parametrize(
-    ("inputs", "message"),
-    [
-        ({"damping": -1.0}, "is -1.0; it must be from 0 to 100"),
-        ({"kappa": 1.5}, "is 1.5; it must be from 0 to 1"),
-        ({"steps": 0}, "Value 0 smaller than min of 1"),
-    ],
-)
-def test_bad_input_is_named(server: Client, workflow: dict[str, Any], inputs: dict[str, Any], message: str) -> None:
-    one_branch = cell_prompt(workflow, "lml", 8, ("star", "blue"))
-    with pytest.raises(PromptError, match=message) as caught:
-        server.run(changed(one_branch, "LMLKSampler", **inputs))
-    assert "LMLKSampler" in str(caught.value)
-
-
-def test_velocity_on_an_eps_model_is_named(server: Client) -> None:
-    prompt = {
-        "1": {"class_type": "LMLDemoModel", "inputs": {"variant": "eps", "shape": "star", "color": "any"}},
-        "2": {"class_type": "LMLSampler", "inputs": {"scheme": "ddim", "scheme.target": "velocity"}},
-        "3": {
-            "class_type": "SamplerCustom",
-            "inputs": {
-                "model": ["1", 0],
-                "positive": ["1", 1],
-                "negative": ["1", 2],
-                "latent_image": ["1", 3],
-                "sampler": ["2", 0],
-                "sigmas": ["4", 0],
-                "add_noise": True,
-                "noise_seed": 1,
-                "cfg": 3.0,
-            },
-        },
-        "4": {
-            "class_type": "BasicScheduler",
-            "inputs": {"model": ["1", 0], "scheduler": "normal", "steps": 5, "denoise": 1.0},
-        },
-        "5": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["1", 4]}},
-        "6": {"class_type": "PreviewImage", "inputs": {"images": ["5", 0]}},
-    }
-    prompt = server.filled(prompt)
-    with pytest.raises(PromptError, match=r"node 3 .*target is 'velocity', but this is not a flow model"):
+def test_an_input_that_a_choice_shows_is_heard(server: Client, info: Info) -> None:
+    prompt = around(info, "LMLSampler", {"scheme": "ddim", "scheme.target": "velocity"})
+    with pytest.raises(PromptError, match=r"SamplerCustom.*target is 'velocity', but this is not a flow model"):
         server.run(prompt)
-    prompt["1"]["inputs"]["variant"] = "flow"
-    (image, *_) = server.run(prompt).images["6"]
-    assert image.size == (32, 32) and np.asarray(image).std() > 10
-
-
-def test_a_cancelled_run_leaves_the_next_one_clean(server: Client, workflow: dict[str, Any]) -> None:
-    expected = server.run(changed(workflow, "LMLKSampler", seed=77))
-    with pytest.raises(PromptError, match="interrupted"):
-        server.run(changed(workflow, "LMLKSampler", seed=78, steps=5000, scheduler="karras"), cancel=True)
-    server.forget()
-    again = server.run(changed(workflow, "LMLKSampler", seed=77))
-    assert all(same_pictures(images, again.images[node]) for node, images in expected.images.items())
+    prompt["LMLDemoModel"]["inputs"]["variant"] = "flow"
+    (latent,) = server.run(prompt).latents.values()
+    assert latent.isfinite().all()

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from comfy_host.client import Client, PromptError
-from demo_runs import Linked, built_in, demo_inputs, lml, run
+from comfy_host.prompts import SUBJECT, Info, around
+from demo_runs import Linked, built_in, lml, run, tiny_inputs
 
 
 def sweep(pack: ModuleType, linked: Linked, **options: Any) -> tuple[Any, ...]:
@@ -22,10 +23,10 @@ def decoded(pack: ModuleType, linked: Linked, samples: torch.Tensor) -> torch.Te
 @pytest.mark.every_host
 @pytest.mark.parametrize("variant", ["eps", "flow"])
 def test_the_cells_are_the_pictures_of_the_samplers(pack: ModuleType, variant: str) -> None:
-    linked = demo_inputs(pack, variant, batch=2)
+    linked = tiny_inputs(variant, batch=2)
     options = {"columns": "sampler", "column_values": "lml, euler, uni_pc", "rows": "CFG", "row_values": "1:4:2"}
     sheet, images = sweep(pack, linked, **options)
-    assert images.shape == (12, 32, 32, 3) and images.device.type == "cpu" and sheet.shape[1] > 250
+    assert images.shape == (12, 8, 8, 3) and images.device.type == "cpu" and sheet.shape[1] > 250
     cell = 0
     for cfg in (1.0, 4.0):
         for name in ("lml", "euler", "uni_pc"):
@@ -51,7 +52,7 @@ def test_the_cells_are_the_pictures_of_the_samplers(pack: ModuleType, variant: s
 def test_every_axis_is_the_input_of_that_name(
     pack: ModuleType, axis: str, values: str, inputs: list[dict[str, Any]]
 ) -> None:
-    linked = demo_inputs(pack)
+    linked = tiny_inputs()
     _, images = sweep(pack, linked, columns=axis, column_values=values, rows="none")
     for image, chosen in zip(images, inputs, strict=True):
         settings = pack.lml_sampler.LMLSettings(**chosen.get("settings", {}))
@@ -64,7 +65,7 @@ def test_every_axis_is_the_input_of_that_name(
 @pytest.mark.every_host
 def test_a_failed_cell_leaves_the_others(pack: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
     """ComfyUI's kl_optimal scheduler divides 0 by 0 at one step."""
-    linked = demo_inputs(pack)
+    linked = tiny_inputs()
     axes = {"columns": "steps", "column_values": "1, 3", "rows": "none", "scheduler": "kl_optimal"}
     sheet, images = sweep(pack, linked, **axes)
     expected = lml(pack, linked, seed=1, steps=3, cfg=4.0, scheduler="kl_optimal")
@@ -78,7 +79,7 @@ def test_a_failed_cell_leaves_the_others(pack: ModuleType, caplog: pytest.LogCap
 
 def test_equal_cells_run_once(pack: ModuleType) -> None:
     """euler knows no κ."""
-    linked = demo_inputs(pack)
+    linked = tiny_inputs()
     calls = []
     model = linked["model"].clone()
     model.set_model_unet_function_wrapper(
@@ -115,7 +116,7 @@ def test_equal_cells_run_once(pack: ModuleType) -> None:
 def test_bad_lists_are_named_before_the_model_is_called(
     pack: ModuleType, options: dict[str, Any], message: str
 ) -> None:
-    linked = demo_inputs(pack)
+    linked = tiny_inputs()
     model = linked["model"].clone()
     model.set_model_unet_function_wrapper(lambda *_: pytest.fail("the model was called"))
     with pytest.raises(ValueError) as caught:
@@ -123,42 +124,31 @@ def test_bad_lists_are_named_before_the_model_is_called(
     assert message in str(caught.value)
 
 
-def server_prompt(client: Client, **inputs: Any) -> dict[str, Any]:
-    linked = {"model": 0, "positive": 1, "negative": 2, "latent_image": 3, "vae": 4}
-    prompt = {
-        "1": {"class_type": "LMLDemoModel", "inputs": {"batch_size": 1}},
-        "2": {"class_type": "LMLSweep", "inputs": {key: ["1", slot] for key, slot in linked.items()} | inputs},
-        "3": {"class_type": "PreviewImage", "inputs": {"images": ["2", 0]}},
-        "4": {"class_type": "PreviewImage", "inputs": {"images": ["2", 1]}},
-    }
-    return client.filled(prompt)
-
-
 @pytest.mark.every_host
-def test_a_sweep_in_a_running_comfyui(server: Client) -> None:
-    result = server.run(server_prompt(server, cfg=4.0, column_values="0, 1", row_values="3, 4"))
-    (sheet,), images = result.images["3"], result.images["4"]
+def test_a_sweep_in_a_running_comfyui(server: Client, info: Info) -> None:
+    result = server.run(around(info, "LMLSweep", {"cfg": 4.0, "column_values": "0, 1", "row_values": "3, 4"}))
+    (sheet,), images = result.images["subject_0"], result.images["subject_1"]
     assert len(images) == 4 and sheet.width > 500 and sheet.height > 500
-    steps = [(value, total) for node, value, total in result.progress if node == "2"]
+    steps = [(value, total) for node, value, total in result.progress if node == SUBJECT]
     assert steps[-1] == (14, 14) and all(total == 14 for _, total in steps)
     assert len(result.previews) == 4
     assert np.asarray(images[0]).std() > 10
 
 
-def test_bad_lists_are_said_before_anything_runs(server: Client) -> None:
+def test_bad_lists_are_said_before_anything_runs(server: Client, info: Info) -> None:
     for bad, message in (
         ({"columns": "sampler", "column_values": "lml, euler2"}, "'euler2' is not one of ComfyUI's samplers"),
         ({"rows": "height"}, "rows is 'height'; choose one of none, "),
         ({"row_values": "0"}, "gives 0, which is not within 1 to 10000"),
     ):
         with pytest.raises(PromptError, match=message) as caught:
-            server.run(server_prompt(server, **bad))
+            server.run(around(info, "LMLSweep", bad))
         assert "exception_during_inner_validation" in str(caught.value)  # the one kind of which the toast has the text
 
 
 @pytest.mark.every_host
-def test_cancelling_ends_a_sweep(server: Client) -> None:
-    prompt = server_prompt(server, cfg=4.0, column_values="0:1:20", row_values="10:100:10", scheduler="karras")
+def test_cancelling_ends_a_sweep(server: Client, info: Info) -> None:
+    prompt = around(info, "LMLSweep", {"column_values": "0:1:20", "row_values": "10:100:10", "scheduler": "karras"})
     started = time.monotonic()
     with pytest.raises(PromptError, match="interrupted"):
         server.run(prompt, cancel=True)

@@ -5,23 +5,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from comfy_host.client import Client, PromptError
-from demo_runs import Linked, built_in, demo_inputs, lml, run
+from comfy_host.prompts import SUBJECT, Info, around
+from demo_runs import Linked, built_in, lml, run, tiny_inputs
 
 # deis of ComfyUI uses what NumPy deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
-
-
-@pytest.fixture
-def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """ComfyUI with a user folder of its own."""
-    import folder_paths
-
-    monkeypatch.setattr(folder_paths, "user_directory", str(tmp_path))
-    return tmp_path
 
 
 SMALL = {"seed": 5, "steps": 3, "cfg": 4.0, "reference_steps": 12, "evaluations": 8, "seeds": 1}
@@ -41,7 +32,7 @@ def errors_in(report: str) -> dict[str, float]:
 @pytest.mark.parametrize("variant", ["eps", "flow"])
 def test_the_report_is_what_the_samplers_do(pack: ModuleType, user_folder: Path, variant: str) -> None:
     """Its errors are those of KSampler and LMLKSampler, measured here once more."""
-    linked = demo_inputs(pack, variant, batch=2)
+    linked = tiny_inputs(variant, batch=2)
     sampler, tuned, plot, report = tune(pack, linked, seeds=2)
     errors = errors_in(report)
     references = [built_in(linked, "dpmpp_2m", seed, 12, 4.0) for seed in (5, 6)]
@@ -78,7 +69,7 @@ def test_the_reference_takes_no_step_of_rounding(
     pack: ModuleType, user_folder: Path, variant: str, options: dict[str, Any]
 ) -> None:
     """Both schedules meet at the first level, but for its last digit: the reference was NaN, or noise amplified."""
-    linked, host = demo_inputs(pack, variant), pack.nodes.host
+    linked, host = tiny_inputs(variant), pack.nodes.host
     model, positive, negative, latent, _ = linked.values()
     levels, fine = (
         host.schedule(model, options["scheduler"], options[steps], options["denoise"])
@@ -96,7 +87,7 @@ def test_the_reference_takes_no_step_of_rounding(
 
 
 def test_nothing_is_measured_twice(pack: ModuleType, user_folder: Path) -> None:
-    linked = demo_inputs(pack)
+    linked = tiny_inputs()
     first = tune(pack, linked)
     again = tune(pack, linked)
     assert again[1] == first[1] and "0 model calls" in again[3] and "0 model calls" not in first[3]
@@ -114,7 +105,7 @@ def test_a_cancelled_search_goes_on_where_it_was(
 ) -> None:
     import comfy.model_management
 
-    linked = demo_inputs(pack)
+    linked = tiny_inputs()
     calls = []
 
     def cancel(*_: Any) -> None:
@@ -137,7 +128,7 @@ def test_a_cancelled_search_goes_on_where_it_was(
 
 
 def test_what_cannot_be_compared_is_not_kept(pack: ModuleType, user_folder: Path) -> None:
-    linked = demo_inputs(pack)
+    linked = tiny_inputs()
     model = linked["model"].clone()
     model.set_model_unet_function_wrapper(lambda apply, args: apply(args["input"], args["timestep"], **args["c"]))
     report = tune(pack, linked | {"model": model})[3]
@@ -146,7 +137,7 @@ def test_what_cannot_be_compared_is_not_kept(pack: ModuleType, user_folder: Path
 
 
 def test_all_schemes_are_tried(pack: ModuleType, user_folder: Path) -> None:
-    report = tune(pack, demo_inputs(pack), schemes="try all", parameter="κ", evaluations=20)[3]
+    report = tune(pack, tiny_inputs(), schemes="try all", parameter="κ", evaluations=20)[3]
     assert "LML tuned: " in report and "κ" in report
     (path,) = user_folder.rglob("*.json")
     measured = [json.loads(name)["scheme"] for name in json.loads(path.read_text()) if name.startswith("{")]
@@ -165,7 +156,7 @@ def test_all_schemes_are_tried(pack: ModuleType, user_folder: Path) -> None:
     ],
 )
 def test_bad_input_is_named(pack: ModuleType, user_folder: Path, options: dict[str, Any], message: str) -> None:
-    linked = demo_inputs(pack)
+    linked = tiny_inputs()
     linked["model"].set_model_unet_function_wrapper(lambda *_: pytest.fail("the model was called"))
     with pytest.raises(ValueError, match=message):
         tune(pack, linked, **options)
@@ -173,36 +164,23 @@ def test_bad_input_is_named(pack: ModuleType, user_folder: Path, options: dict[s
 
 def test_settings_that_add_noise_are_refused(pack: ModuleType, user_folder: Path) -> None:
     with pytest.raises(ValueError, match="The settings add noise"):
-        tune(pack, demo_inputs(pack), settings=pack.lml_sampler.LMLSettings(eta=1.0))
-
-
-def server_prompt(client: Client, **inputs: Any) -> dict[str, Any]:
-    linked = {"model": 0, "positive": 1, "negative": 2, "latent_image": 3}
-    prompt = {
-        "1": {"class_type": "LMLDemoModel", "inputs": {"batch_size": 1}},
-        "2": {"class_type": "LMLTune", "inputs": {key: ["1", slot] for key, slot in linked.items()} | SMALL | inputs},
-        "3": {"class_type": "PreviewImage", "inputs": {"images": ["2", 2]}},
-        "4": {
-            "class_type": "LMLKSampler",
-            "inputs": {key: ["1", slot] for key, slot in linked.items()} | {"steps": 3, "settings": ["2", 1]},
-        },
-        "5": {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["1", 4]}},
-        "6": {"class_type": "PreviewImage", "inputs": {"images": ["5", 0]}},
-    }
-    return client.filled(prompt)
+        tune(pack, tiny_inputs(), settings=pack.lml_sampler.LMLSettings(eta=1.0))
 
 
 @pytest.mark.every_host
-def test_tune_in_a_running_comfyui(server: Client) -> None:
+def test_tune_in_a_running_comfyui(server: Client, info: Info) -> None:
     """It feeds a sampler, shows its budget first and its progress over the whole search, and can be cancelled."""
+    dear = {"seed": 9, "reference_steps": 5000, "scheduler": "karras"}
     with pytest.raises(PromptError, match="interrupted"):
-        server.run(server_prompt(server, seed=9, reference_steps=5000, scheduler="karras"), cancel=True)
-    result = server.run(server_prompt(server))
-    assert result.images["3"][0].size == (564, 470)
-    assert np.asarray(result.images["6"][0]).std() > 10
-    assert "LML tuned: λ" in result.outputs["2"]["text"][0]
-    steps = [(value, of) for node, value, of in result.progress if node == "2"]
+        server.run(around(info, "LMLTune", SMALL | dear), cancel=True)
+    tuned = {"class_type": "LMLTune", "inputs": around(info, "LMLTune", SMALL)[SUBJECT]["inputs"]}
+    shown = {"class_type": "PreviewImage", "inputs": {"images": ["tuned", 2]}}
+    result = server.run(around(info, "LMLKSampler", {"steps": 3, "settings": ["tuned", 1]}, tuned=tuned, shown=shown))
+    assert result.images["shown"][0].size == (564, 470)
+    assert all(latent.isfinite().all() for latent in result.latents.values()) and result.latents
+    assert "LML tuned: λ" in result.outputs["tuned"]["text"][0]
+    steps = [(value, of) for node, value, of in result.progress if node == "tuned"]
     assert steps[-1] == (CALLS, CALLS) and all(of == CALLS for _, of in steps)
-    texts = [text for node, text in result.texts if node == "2"]
+    texts = [text for node, text in result.texts if node == "tuned"]
     assert texts[0].startswith(f"At most {CALLS} model calls: 12 for the references") and " than euler." in texts[-1]
     assert len(result.previews) >= 5

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.every_host
 
 FULL = os.environ.get("LML_TESTS") == "full"
 STEPS = 6
-RANKS = {"audio": (4, 24), "image": (4, 8, 8), "video": (4, 3, 8, 8)}
+IMAGE = (4, 8, 8)
+RANKS = {"audio": (4, 24), "image": IMAGE, "video": (4, 3, 8, 8)}
+Shape = tuple[int, ...]
 NARROW = (torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
 Model = tuple[Any, Any]
 """A MODEL and the CONDITIONING to sample it with."""
@@ -54,12 +56,7 @@ def build(pack: ModuleType) -> Callable[..., Model]:
                 conds["latent_shapes"] = comfy.conds.CONDConstant(kwargs["latent_shapes"])
             return conds
 
-    def make(
-        kind: str,
-        dtype: torch.dtype = torch.float32,
-        shape: tuple[int, ...] = RANKS["image"],
-        **sampling: Any,
-    ) -> Model:
+    def make(kind: str, dtype: torch.dtype = torch.float32, shape: Shape = IMAGE, **sampling: Any) -> Model:
         class Format(comfy.latent_formats.LatentFormat):
             latent_channels = 4
             latent_dimensions = len(shape) - 1
@@ -102,7 +99,7 @@ def euler(model: Model, latent: dict[str, Any], scheduler: str = "lml", steps: i
     return nodes.KSampler().sample(patcher, 1, steps, 3.0, "euler", scheduler, positive, negative, latent)[0]["samples"]
 
 
-def latent_of(shape: tuple[int, ...], batch: int = 2) -> dict[str, Any]:
+def latent_of(shape: Shape, batch: int = 2) -> dict[str, Any]:
     return {"samples": torch.zeros(batch, *shape)}
 
 
@@ -126,7 +123,7 @@ def test_every_model_type_of_the_host(pack: ModuleType, build: Callable[..., Mod
 
     for kind in ModelType.__members__:
         with subtests.test(kind):
-            check(pack, build(kind), latent_of(RANKS["image"]))
+            check(pack, build(kind), latent_of(IMAGE))
 
 
 @pytest.mark.parametrize(
@@ -166,12 +163,12 @@ def test_shapes_weights_settings_and_the_patches_of_the_host(
     patcher, positive = build(kind, **made)
     if patch:
         (patcher,) = getattr(advanced, patch[0])().patch(patcher, *patch[1:])
-    check(pack, (patcher, positive), latent_of(made.get("shape", RANKS["image"])))
+    check(pack, (patcher, positive), latent_of(made.get("shape", IMAGE)))
 
 
 @pytest.mark.parametrize("kind", ["EPS", "FLOW"])
 def test_every_scheduler_of_the_host(pack: ModuleType, build: Callable[..., Model], kind: str) -> None:
-    model, latent = build(kind), latent_of(RANKS["image"])
+    model, latent = build(kind), latent_of(IMAGE)
     for scheduler in pack.nodes.host.scheduler_names():
         for steps in (1, 2, 5, 13):
             chosen = {"scheduler": scheduler, "steps": steps}
@@ -198,7 +195,7 @@ def test_audio_and_video_in_one_latent(pack: ModuleType, build: Callable[..., Mo
 
 
 @pytest.mark.parametrize("shape", RANKS.values(), ids=RANKS)
-def test_masks(pack: ModuleType, build: Callable[..., Model], shape: tuple[int, ...]) -> None:
+def test_masks(pack: ModuleType, build: Callable[..., Model], shape: Shape) -> None:
     picture = torch.randn(2, *shape, generator=torch.Generator().manual_seed(9))
     mask = torch.zeros(1, 1, *shape[1:])
     mask[..., : shape[-1] // 2] = 1
@@ -221,7 +218,7 @@ def test_regional_prompts(pack: ModuleType, build: Callable[..., Model]) -> None
     (left,) = nodes.ConditioningSetMask().append(left, mask, "default", 1.0)
     (right,) = nodes.ConditioningSetArea().append(right, 32, 64, 32, 0, 1.0)
     (both,) = nodes.ConditioningCombine().combine(left, right)
-    latent = latent_of(RANKS["image"])
+    latent = latent_of(IMAGE)
     result = run(pack, (patcher, both), latent)
     assert result.isfinite().all() and not torch.allclose(result, run(pack, (patcher, left), latent))
     assert torch.equal(run(pack, (patcher, both), latent, kappa=0.0), euler((patcher, both), latent))
@@ -235,6 +232,6 @@ def test_a_compiled_model(pack: ModuleType, build: Callable[..., Model], backend
     patcher, positive = build("EPS")
     compiled = patcher.clone()
     set_torch_compile_wrapper(model=compiled, backend=backend)
-    latent = latent_of(RANKS["image"])
+    latent = latent_of(IMAGE)
     result, expected = run(pack, (compiled, positive), latent), run(pack, (patcher, positive), latent)
     torch.testing.assert_close(result, expected, atol=1e-4, rtol=1e-4)

@@ -153,10 +153,8 @@ class Client:
         finally:
             if socket is not self._socket:
                 socket.close()
-        for node, output in result.outputs.items() if fetch else ():
-            result.images[node] = [image for entry in output.get("images", ()) for image in self._images(entry)]
-            for entry in output.get("latents", ()):
-                result.latents[node] = load(self._get("/view", params=entry).content)["latent_tensor"]
+        if fetch:
+            self._fetch(result)
         return result
 
     def _listen(self) -> websocket.WebSocket:
@@ -193,6 +191,12 @@ class Client:
             elif event["type"] == "execution_interrupted":
                 raise PromptError("interrupted")
         raise TimeoutError("the workflow did not end in time")
+
+    def _fetch(self, result: Result) -> None:
+        for node, output in result.outputs.items():
+            result.images[node] = [image for entry in output.get("images", ()) for image in self._images(entry)]
+            for entry in output.get("latents", ()):
+                result.latents[node] = load(self._get("/view", params=entry).content)["latent_tensor"]
 
     def _images(self, entry: dict[str, str]) -> list[Image.Image]:
         data = io.BytesIO(self._get("/view", params=entry).content)

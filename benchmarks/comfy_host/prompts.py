@@ -20,7 +20,11 @@ FEEDS = {
 }
 """By type of a socket: the node and the output that feed it. The node that makes a type of the pack's own feeds it."""
 
-SMALL = {"EmptyImage": {"width": 32, "height": 32}, "SolidMask": {"width": 32, "height": 32}}
+SMALL = {
+    "EmptyImage": {"width": 32, "height": 32},
+    "SolidMask": {"width": 32, "height": 32},
+    "LMLDemoModel": {"batch_size": 1},
+}
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
 OWN_SAMPLER = ("LMLReportCustom",)

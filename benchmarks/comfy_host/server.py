@@ -44,25 +44,15 @@ def comfyui(
     Raises:
         ServerError: see there.
     """
-    custom_nodes = folder / "custom_nodes"
-    custom_nodes.mkdir(parents=True, exist_ok=True)
-    for name, source in {PACK: ROOT, **{path.name: path for path in packs}}.items():
-        if not (custom_nodes / name).exists():
-            (custom_nodes / name).symlink_to(source, target_is_directory=True)
-    for name in ("input", "output", "temp", "user"):
-        (folder / name).mkdir(exist_ok=True)
+    _furnish(folder, packs)
     port = _free_port()
     command = [sys.executable, "main.py", *device, "--listen", "127.0.0.1", "--port", str(port)]
     command += ["--base-directory", str(folder), "--disable-api-nodes", *arguments]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"} | (environment or {})
     log = folder / "comfyui.log"
     with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=comfyui_path(),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"} | (environment or {}),
-        )
+        streams = {"stdout": output, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, cwd=comfyui_path(), env=environment, **streams)
     try:
         address = f"127.0.0.1:{port}"
         _wait(process, address, log)
@@ -74,6 +64,14 @@ def comfyui(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _furnish(folder: Path, packs: Sequence[Path]) -> None:
+    for name in ("custom_nodes", "input", "output", "temp", "user"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for name, source in {PACK: ROOT, **{path.name: path for path in packs}}.items():
+        if not (folder / "custom_nodes" / name).exists():
+            (folder / "custom_nodes" / name).symlink_to(source, target_is_directory=True)
 
 
 def _free_port() -> int:

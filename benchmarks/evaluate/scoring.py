@@ -36,33 +36,38 @@ def score(
     Raises:
         EvaluationError: something is missing, or cells that are to be compared are not of one kind.
     """
-    if store.about is None:
-        raise EvaluationError(f"Nothing has been made in {store.folder} yet.")
     everything = made(suite, store)
-    whole = [cell for cell in everything if not cell.missing]
-    if not whole:
-        raise EvaluationError(f"No cell in {store.folder} is whole yet: run `make` again.")
+    whole = _whole(everything, store)
     about = {cell.cell.name: counted(cell) for cell in whole}
     check_equal(suite, about)
+    real = real or suite.reference
     resampled = measures.picks(suite.pictures, RESAMPLES)
     found: dict[str, dict[str, Score]] = {cell.cell.name: {} for cell in whole}
-    names = {}
+    scores = _head(suite, store)
     if any(metric in suite.metrics for metric in NEEDS_FEATURES):
         extractor = Extractor(suite.extractor, weights)
-        names = {"extractor": extractor.identity, "reference": real or suite.reference}
-        _of_features(suite, store, whole, extractor, real or suite.reference, resampled, found)
+        scores |= {"extractor": extractor.identity, "reference": real}
+        _of_features(suite, store, whole, extractor, real, resampled, found)
     if "clip_score" in suite.metrics or "cmmd" in suite.metrics:
-        _of_clip(suite, whole, clip, real or suite.reference, resampled, found)
+        _of_clip(suite, whole, clip, real, resampled, found)
     if "seconds" in suite.metrics:
         for name, said in about.items():
             found[name]["seconds"] = Score(said["seconds"], np.empty(0))
-    scores = _head(suite, store) | {
-        **names,
+    scores |= {
         "missing": {cell.cell.name: cell.missing for cell in everything if cell.missing},
         "cells": [_entry(cell, about[cell.cell.name], found[cell.cell.name]) for cell in whole],
     }
     store.write(store.folder / "scores.json", json.dumps(scores, indent=1).encode())
     return scores
+
+
+def _whole(cells: list[Made], store: Store) -> list[Made]:
+    if store.about is None:
+        raise EvaluationError(f"Nothing has been made in {store.folder} yet.")
+    whole = [cell for cell in cells if not cell.missing]
+    if not whole:
+        raise EvaluationError(f"No cell in {store.folder} is whole yet: run `make` again.")
+    return whole
 
 
 def _head(suite: Suite, store: Store) -> Scores:

@@ -1,16 +1,14 @@
 """What is measured on samples: Fréchet distances and RMS distances with bootstrap intervals."""
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import bootstrap
 
 Array = NDArray[np.float64]
 
 RIDGE = 1e-6
 """Variance added to every axis of both sets, so that the square root is well-conditioned where a set is flat."""
 RESAMPLES = 1000
-CONFIDENCE = 0.95
 
 
 class Frechet:
@@ -52,13 +50,5 @@ def median(squares: Array) -> float:
 
 def rms_interval(squares: Array, seed: int) -> tuple[float, float]:
     """95 % percentile interval of `rms` under resampling of whole samples (the same draws for all samplers)."""
-    low, high = np.quantile(
-        np.sqrt(_resampling(len(squares), seed) @ squares), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
-    )
-    return float(low), float(high)
-
-
-@lru_cache(maxsize=4)
-def _resampling(count: int, seed: int) -> Array:
-    """The share of each sample in each resampled set, `[1000, count]`."""
-    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
+    found = bootstrap((squares,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=seed).confidence_interval
+    return float(np.sqrt(found.low)), float(np.sqrt(found.high))

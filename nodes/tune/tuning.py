@@ -1,5 +1,6 @@
 """The search for the best setting: a coarse scan, then Brent's method around its best point."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -77,6 +78,25 @@ class Trial(NamedTuple):
     value: float
     error: float
 
+    def rank(self) -> float:
+        """The error, or what stands for it."""
+        return self.error if math.isfinite(self.error) else WORST
+
+
+class Trials:
+    """What was tried, each setting once."""
+
+    def __init__(self, evaluate: Callable[[str, float], float]) -> None:
+        self.evaluate = evaluate
+        self.found: dict[tuple[str, float], Trial] = {}
+
+    def rank(self, candidate: str, value: float) -> float:
+        """Of a setting, which is tried now if it was not before."""
+        setting = candidate, value
+        if setting not in self.found:
+            self.found[setting] = Trial(candidate, value, self.evaluate(candidate, value))
+        return self.found[setting].rank()
+
 
 def scan_places(candidates: int, start: float) -> list[float]:
     """Where each candidate is tried first, between 0 and 1: the ends and the start; for one candidate also between."""
@@ -126,30 +146,26 @@ def search(
     """
     first = axis.place(start)
     check_budget(budget, len(candidates), first)
-    trials: dict[tuple[str, float], Trial] = {}
-
-    def error(candidate: str, value: float) -> float:
-        key = candidate, value
-        if key not in trials:
-            trials[key] = Trial(candidate, value, evaluate(candidate, value))
-        found = trials[key].error
-        return found if math.isfinite(found) else WORST
-
-    error(candidates[0], start)
+    trials = Trials(evaluate)
+    trials.rank(candidates[0], start)
     places = scan_places(len(candidates), first)
-    for candidate in candidates:
-        for place in places:
-            error(candidate, start if place == first else axis.value(place))
-    best = min(trials.values(), key=_order)
+    for candidate, place in itertools.product(candidates, places):
+        trials.rank(candidate, start if place == first else axis.value(place))
+    _improve(trials, axis, places, budget - len(trials.found))
+    return list(trials.found.values())
+
+
+def _improve(trials: Trials, axis: Parameter, places: list[float], evaluations: int) -> None:
+    """Minimise between the two places of the scan that are around its best trial."""
+    best = min(trials.found.values(), key=Trial.rank)
     low = max((place for place in places if axis.value(place) < best.value), default=0.0)
     high = min((place for place in places if axis.value(place) > best.value), default=1.0)
     minimize_scalar(
-        lambda place: error(best.candidate, axis.value(float(place))),
+        lambda place: trials.rank(best.candidate, axis.value(float(place))),
         bounds=(low, high),
         method="bounded",
-        options={"maxiter": budget - len(trials), "xatol": 0.004},
+        options={"maxiter": evaluations, "xatol": 0.004},
     )
-    return list(trials.values())
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
@@ -158,13 +174,9 @@ def best_of(trials: Sequence[Trial]) -> Trial:
     Raises:
         RuntimeError: none is finite.
     """
-    best = min(trials, key=_order)
+    best = min(trials, key=Trial.rank)
     if not math.isfinite(best.error):
         raise RuntimeError(
             f"None of {len(trials)} settings gave a finite picture. Use more steps, less guidance or another scheduler."
         )
     return best
-
-
-def _order(trial: Trial) -> float:
-    return trial.error if math.isfinite(trial.error) else math.inf

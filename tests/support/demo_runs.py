@@ -3,6 +3,8 @@
 Without gradients, as ComfyUI runs them: in older ones the weights ask for them.
 """
 
+from pathlib import Path
+from runpy import run_path
 from types import ModuleType
 from typing import Any
 
@@ -11,14 +13,21 @@ from torch import Tensor
 
 Linked = dict[str, Any]
 """What is connected to a sampler node: model, positive, negative, latent_image and perhaps vae."""
+NAMES = ("model", "positive", "negative", "latent_image", "vae")
+TINY_MODEL = Path(__file__).parents[1] / "packs" / "test_tiny_model" / "__init__.py"
 QUICK: dict[str, Any] = {"seed": 1, "steps": 5, "cfg": 4.0}
 """Options of a run that is as good as any other."""
 
 
 def demo_inputs(pack: ModuleType, variant: str = "eps", batch: int = 1) -> Linked:
     """The outputs of the demo model, by the names of the inputs that they go to."""
-    names = ("model", "positive", "negative", "latent_image", "vae")
-    return dict(zip(names, pack.nodes.demo.LMLDemoModel.execute(variant, "star", "blue", batch).result, strict=True))
+    return dict(zip(NAMES, pack.nodes.demo.LMLDemoModel.execute(variant, "star", "blue", batch).result, strict=True))
+
+
+def tiny_inputs(variant: str = "eps", batch: int = 1) -> Linked:
+    """The same of the model in `packs/`, where it matters what is run and not what it draws: it takes no time."""
+    outputs = run_path(str(TINY_MODEL))["TestTinyModel"]().make(variant, batch)
+    return dict(zip(NAMES, outputs, strict=True))
 
 
 def latent(samples: Tensor, **rest: Any) -> Linked:
