@@ -18,6 +18,8 @@ from PIL import Image
 from tiny_models import diffusers_folders, standard_files
 
 TESTS = Path(__file__).parent
+PRESETS = Path("user", "default", "lml_sampler", "presets")
+BROKEN = '{"format": "lml-sampler preset", "version": 1, "settings": {"kapa": 1}}'
 
 # Property tests try the same examples in every run, and new ones in the full tier; neither has a time limit.
 settings.register_profile("quick", deadline=None, derandomize=True, database=None)
@@ -57,8 +59,10 @@ def settled(pack: ModuleType) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of a running ComfyUI with the pack, which is watched for what it must not do."""
+    """A client of a running ComfyUI with the pack and a broken preset, watched for what the pack must not do."""
     folder = tmp_path_factory.mktemp("comfyui")
+    (folder / PRESETS).mkdir(parents=True)
+    (folder / PRESETS / "broken.json").write_text(BROKEN)
     diffusers_folders.write(folder / "models")
     watched = audit(folder, folder / "custom_nodes" / PACK)
     packs = [TESTS / "packs" / name for name in ("test_faults", "test_tiny_model")]

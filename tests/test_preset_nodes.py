@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from comfy_host.client import PromptError
-from comfy_host.server import comfyui
+from comfy_host.client import Client, PromptError
+from conftest import BROKEN, PRESETS
 from demo_runs import lml, run, tiny_inputs
 
 from lml_sampler import LMLSettings
 from lml_sampler.presets import paper
 
 OWN = ("auto", "paper", "paper: Stable Diffusion", "paper: FLUX")
-BROKEN = '{"format": "lml-sampler preset", "version": 1, "settings": {"kapa": 1}}'
 
 
 @pytest.mark.parametrize(
@@ -115,26 +114,27 @@ def save_prompt(**inputs: Any) -> dict[str, Any]:
 
 
 @pytest.mark.every_host
-def test_presets_in_a_running_comfyui(tmp_path: Path) -> None:
-    """A broken file does not keep it from starting; a saved preset appears in the lists and works."""
-    folder = tmp_path / "user" / "default" / "lml_sampler" / "presets"
-    folder.mkdir(parents=True)
-    (folder / "broken.json").write_text(BROKEN)
-    with comfyui(tmp_path) as client:
-        log = (tmp_path / "comfyui.log").read_text()
-        assert "broken.json cannot be used: the field settings.kapa is unknown" in log
-        result = client.run(client.filled(save_prompt(name="from the page")))
-        assert result.outputs["2"]["text"][0].startswith("Saved: ")
-        assert result.outputs["1"]["text"][0].startswith("preset auto · λ 1 · κ 0.42 · scheme auto\n")
-        options = client.object_info()["LMLPreset"]["input"]["required"]["preset"][1]["options"]
-        assert options == [*OWN, "broken", "from the page"]
-        for bad in ("../x", "auto", ""):
-            with pytest.raises(PromptError, match="name is "):
-                client.run(client.filled(save_prompt(name=bad)))
-        use = save_prompt(name="copy")
-        use["1"]["inputs"] = {"preset": "broken"}
-        with pytest.raises(PromptError, match=r"broken\.json cannot be used.*settings.kapa.*Correct the file"):
-            client.run(client.filled(use))
-        use["1"]["inputs"] = {"preset": "from the page"}
-        assert "a note" in client.run(client.filled(use)).outputs["1"]["text"][0]
-    assert sorted(path.name for path in folder.iterdir()) == ["broken.json", "copy.json", "from the page.json"]
+def test_presets_in_a_running_comfyui(server: Client) -> None:
+    """A broken file has not kept it from starting; a saved preset appears in the lists and works."""
+    assert server.folder
+    log = (server.folder / "comfyui.log").read_text()
+    assert "broken.json cannot be used: the field settings.kapa is unknown" in log
+    folder = server.folder / PRESETS
+    (folder / "broken.json").write_text(BROKEN)  # others may have cleaned up
+    result = server.run(server.filled(save_prompt(name="from the page")))
+    assert result.outputs["2"]["text"][0].startswith("Saved: ")
+    assert result.outputs["1"]["text"][0].startswith("preset auto · λ 1 · κ 0.42 · scheme auto\n")
+    options = server.object_info()["LMLPreset"]["input"]["required"]["preset"][1]["options"]
+    assert options[: len(OWN)] == [*OWN] and {"broken", "from the page"} < {*options}
+    before = sorted(folder.iterdir())
+    for bad in ("../x", "auto", ""):
+        with pytest.raises(PromptError, match="name is "):
+            server.run(server.filled(save_prompt(name=bad)))
+    use = save_prompt(name="copy")
+    use["1"]["inputs"] = {"preset": "broken"}
+    with pytest.raises(PromptError, match=r"broken\.json cannot be used.*settings.kapa.*Correct the file"):
+        server.run(server.filled(use))
+    assert sorted(folder.iterdir()) == before
+    use["1"]["inputs"] = {"preset": "from the page"}
+    assert "a note" in server.run(server.filled(use)).outputs["1"]["text"][0]
+    assert sorted(folder.iterdir()) == sorted([*before, folder / "copy.json"])

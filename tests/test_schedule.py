@@ -1,12 +1,7 @@
-"""LML's own schedule: its properties for any model, its entry in ComfyUI's list, its node."""
+"""LML's own schedule: its properties for any model, and its node."""
 
-import asyncio
 import itertools
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +12,6 @@ from hypothesis import strategies as st
 
 from lml_sampler.schedule import lml_schedule
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 STEPS = st.integers(1, 200)
 
 
@@ -115,35 +109,3 @@ def test_the_node_names_what_is_wrong(pack: ModuleType, model: Any) -> None:
     for steps, denoise, message in ((0, 1.0, "steps is 0"), (5, math.nan, "denoise is nan"), (5, 1e-6, "at least")):
         with pytest.raises(ValueError, match=message):
             pack.nodes.samplers.LMLScheduler.execute(model, steps, denoise)
-
-
-def test_the_entry_is_added_once(pack: ModuleType) -> None:
-    import comfy.samplers
-    import nodes
-
-    names = comfy.samplers.SCHEDULER_NAMES
-    assert names[0] == "simple" and names.count("lml") == 1 and comfy.samplers.KSampler.SCHEDULERS is names
-    handler = comfy.samplers.SCHEDULER_HANDLERS["lml"]
-    assert asyncio.run(nodes.load_custom_node(str(Path(pack.__file__).parent)))
-    assert names.count("lml") == 1 and comfy.samplers.SCHEDULER_HANDLERS["lml"] == handler
-
-
-FOREIGN = "comfy.samplers.SCHEDULER_HANDLERS['lml'] = comfy.samplers.SCHEDULER_HANDLERS['karras']; "
-
-
-@pytest.mark.parametrize(("value", "before"), [("0", ""), ("1", FOREIGN)])
-def test_without_the_entry_the_scheduler_node_works(value: str, before: str) -> None:
-    """Left out by choice, and where another pack has the name already: its entry stays."""
-    code = (
-        "import sys; from comfy_host.install import comfyui_path; sys.path.insert(0, str(comfyui_path())); "
-        "from comfy.cli_args import args; args.cpu = True; import comfy.samplers; " + before + "from "
-        "comfy_host.inprocess import load_pack; pack = load_pack(); "
-        "model = pack.nodes.demo.LMLDemoModel.execute('flow', 'star', 'blue', 1).result[0]; "
-        "handler = comfy.samplers.SCHEDULER_HANDLERS.get('lml'); "
-        "print(handler is None or handler == comfy.samplers.SCHEDULER_HANDLERS['karras'], "
-        "len(pack.nodes.samplers.LMLScheduler.execute(model, 5, 1.0).result[0]))"
-    )
-    environment = os.environ | {"PYTHONPATH": str(BENCHMARKS), "LML_REGISTER_KSAMPLER": value}
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert process.stdout.strip().splitlines()[-1:] == ["True 6"], process.stderr
-    assert ("has an entry 'lml' already" in process.stderr) == bool(before)
