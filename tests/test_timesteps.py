@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
-from evaluate import checks, suite, units
+from evaluate import suite, units
 
 pytestmark = pytest.mark.every_host
+
+SPACINGS = ("leading", "linspace", "trailing")
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -14,7 +16,7 @@ def test_timesteps_are_those_of_diffusers() -> None:
 
     for steps in (5, 7, 10, 20):
         for kind in (DDIMScheduler, DPMSolverMultistepScheduler):
-            for spacing in checks.SPACINGS:
+            for spacing in SPACINGS:
                 if kind is DPMSolverMultistepScheduler and spacing != "linspace":
                     continue
                 if kind is DDIMScheduler and spacing == "linspace":

@@ -3,13 +3,15 @@
 Every field is read here and every mistake is named before anything runs.
 """
 
-import dataclasses
 import itertools
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, PositiveInt, ValidationError
+from pydantic.dataclasses import dataclass
 
 from . import checks
 from .errors import EvaluationError
@@ -19,10 +21,12 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+STRICT = ConfigDict(extra="forbid")
+Sha256 = Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
 HERE = Path(__file__).parent / "suites"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Prompts:
     """The texts of a suite, one line a run; without a file there is one run without a text after the other."""
 
@@ -32,34 +36,34 @@ class Prompts:
     take: int = 0
     """The first so many; 0 all."""
     source: str = ""
-    sha256: str = ""
+    sha256: Sha256 = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Sampler:
     """One row of the table."""
 
     name: str
     node: dict[str, Any]
     """The node that makes the SAMPLER, in API form: see `units.sampler_node`. Widgets left out have their defaults."""
-    spacing: str = ""
+    spacing: Literal["", "leading", "linspace", "trailing"] = ""
     """Its own timesteps, by diffusers' name of the rule (tables as published)."""
     offset: int = 0
     """Added to each timestep of the rule `leading`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class ModelFile:
     """A file that the workflow needs."""
 
     path: str
     """Kind and name, as in ComfyUI's folder of models."""
     source: str
-    sha256: str = ""
+    sha256: Sha256 = ""
     """Where it is known; else the first one seen is recorded, and held to."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Nodes:
     """Places in the workflow."""
 
@@ -71,7 +75,7 @@ class Nodes:
     """The node that makes the SAMPLER."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Betas:
     """The noise schedule of the model, to turn timesteps into sigmas."""
 
@@ -81,30 +85,30 @@ class Betas:
     timesteps: int = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Suite:
     """A table to be."""
 
     title: str
     kind: Literal["equal", "as published"]
     workflow: str
-    pictures: int
+    pictures: PositiveInt
     """Of each cell."""
-    metrics: tuple[str, ...]
+    metrics: tuple[Literal["fid", "kid", "prc", "clip_score", "cmmd", "seconds"], ...]
     nodes: Nodes
     inputs: dict[str, str]
     """By what is filled in: the input `node.input` that it goes to."""
     samplers: tuple[Sampler, ...]
     grid: dict[str, tuple[Any, ...]]
     """The columns of the table: steps, and what else varies."""
-    batch: int = 1
+    batch: PositiveInt = 1
     """Pictures of one run, made from one noise."""
-    runs: int = 16
+    runs: PositiveInt = 16
     """Runs of one unit of work."""
     seed: int = 0
     same_seed: bool = False
     """Whether every run has the same seed."""
-    repeats: int = 1
+    repeats: PositiveInt = 1
     """How often everything is made, with other seeds."""
     baseline: str = ""
     set: dict[str, Any] = field(default_factory=dict)
@@ -125,10 +129,6 @@ class Suite:
         return json.loads((self.path.parent / self.workflow).read_text("utf-8"))
 
 
-PARTS = {"prompts": Prompts, "nodes": Nodes, "betas": Betas}
-LISTS = {"samplers": Sampler, "files": ModelFile}
-
-
 def load(name: str) -> Suite:
     """A suite that ships, by its name, or of a file.
 
@@ -144,41 +144,17 @@ def load(name: str) -> Suite:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EvaluationError(f"{path} is not TOML: {error}.") from error
     try:
-        suite = _build(Suite, _parts(data), "the suite", path=path)
-    except EvaluationError as error:
-        raise EvaluationError(f"{path}: {error}") from None
+        suite = Suite(**data | {"path": path})
+    except ValidationError as error:
+        raise EvaluationError(f"{path}: {_said(error.errors()[0])}") from None
     for problem in itertools.chain(checks.wrong_values(suite), checks.wrong_places(suite)):
         raise EvaluationError(f"{path}: {problem}")
     return suite
 
 
-def _parts(data: dict[str, Any]) -> dict[str, Any]:
-    result = dict(data)
-    for key, kind in PARTS.items():
-        if key in result:
-            result[key] = _build(kind, result[key], f"[{key}]")
-    for key, kind in LISTS.items():
-        if key in result:
-            result[key] = tuple(_build(kind, entry, f"[[{key}]]") for entry in result[key])
-    for key in ("metrics", "unknown"):
-        if key in result:
-            result[key] = tuple(result[key])
-    if "grid" in result:
-        result["grid"] = {name: tuple(values) for name, values in result["grid"].items()}
-    return result
-
-
-def _build(kind: Any, values: Any, where: str, **more: Any) -> Any:
-    """A dataclass of a table of TOML."""
-    if not isinstance(values, dict):
-        raise EvaluationError(f"{where} must be a table.")
-    known = {each.name: each for each in dataclasses.fields(kind)}
-    for name in values:
-        if name not in known or name in more:
-            raise EvaluationError(f"{where} has an unknown field {name!r}; known are {', '.join(known)}.")
-    required = (dataclasses.MISSING, dataclasses.MISSING)
-    missing = [n for n, each in known.items() if (each.default, each.default_factory) == required and n not in values]
-    if missing:
-        raise EvaluationError(f"{where} lacks the field {missing[0]!r}.")
-    values = {name: tuple(value) if name == "columns" else value for name, value in values.items()}
-    return kind(**values, **more)
+def _said(error: Any) -> str:
+    """What pydantic has found first, in a sentence."""
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).strip(".")
+    if error["type"] == "unexpected_keyword_argument":
+        return f"{where} is an unknown field."
+    return f"{where}: {error['msg']}."
