@@ -57,6 +57,14 @@ def settled(pack: ModuleType) -> Iterator[None]:
     gc.unfreeze()
 
 
+@pytest.fixture(scope="module")
+def toys(settled: None) -> ModuleType:
+    """The small exact models."""
+    from comfy_host import toy
+
+    return toy
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of a running ComfyUI with the pack and a broken preset, watched for what the pack must not do."""

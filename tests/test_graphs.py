@@ -16,13 +16,6 @@ ONE = torch.tensor(1.0)
 
 
 @pytest.fixture(scope="module")
-def toys(settled: None) -> ModuleType:
-    from comfy_host import toy
-
-    return toy
-
-
-@pytest.fixture(scope="module")
 def models(toys: ModuleType) -> dict[str, Any]:
     return {kind: toys.toy(kind) for kind in KINDS} | {"packed": toys.toy("FLOW", packed=True, shift=2.37)}
 

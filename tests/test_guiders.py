@@ -17,13 +17,6 @@ Guider = Any
 
 
 @pytest.fixture(scope="module")
-def toys(pack: ModuleType) -> ModuleType:
-    from comfy_host import toy
-
-    return toy
-
-
-@pytest.fixture(scope="module")
 def models(toys: ModuleType) -> dict[str, Any]:
     return {kind: toys.toy(kind) for kind in KINDS}
 

@@ -1,12 +1,10 @@
 """LML Wrap Sampler around the samplers of the real ComfyUI."""
 
-from functools import partial
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from problems import mixture
 from torch import Tensor
 
 GAINS = [
@@ -21,50 +19,18 @@ WARNINGS = ("ignore:To copy construct from a tensor", "ignore:Should have tb<=t1
 LASTING: dict[str, Any] = {"damping_mode": "relative", "damping": 0.0, "kappa": 0.3}
 
 
-class ExactNetwork(torch.nn.Module):
-    """The exact mixture as the network of a ComfyUI model: predicts the noise, v or the flow velocity."""
-
-    def __init__(self, sigmas: Tensor, prediction: str, **_: Any) -> None:
-        super().__init__()
-        self.dtype, self.sigmas, self.prediction = torch.float32, sigmas.double(), prediction
-
-    def forward(self, x: Tensor, timestep: Tensor, **_: Any) -> Tensor:
-        state, flow = x.flatten(1).double(), self.prediction == "flow"
-        sigma = (timestep.double() / 1000 if flow else self.sigmas[timestep.long()])[:, None]
-        scale = 1 if flow else (sigma**2 + 1).sqrt()  # ComfyUI scales the input of the other models
-        state = state * scale
-        denoised = mixture("flow" if flow else "ve").denoise(state, sigma[:, 0])
-        if self.prediction == "v":
-            output = (state / scale**2 - denoised) * scale / sigma
-        else:
-            output = (state - denoised) / sigma
-        return output.reshape(x.shape).to(x.dtype)
-
-
-def exact_model(pack: ModuleType, prediction: str) -> Any:
-    """MODEL of the real ComfyUI around an `ExactNetwork`."""
-    from comfy.model_base import BaseModel, ModelType
-    from comfy.model_patcher import ModelPatcher
-
-    cpu, host = torch.device("cpu"), pack.nodes.host
-    config = host.pixels.PixelModelConfig({})
-    config.set_inference_dtype(torch.float32, None)
-    kind = {"eps": ModelType.EPS, "v": ModelType.V_PREDICTION, "flow": ModelType.FLOW}[prediction]
-    network = partial(ExactNetwork, host.discrete_sigmas(), prediction)
-    return ModelPatcher(BaseModel(config, kind, device=cpu, unet_model=network), cpu, cpu)
-
-
-@pytest.fixture(scope="module", params=["eps", "v", "flow"])
-def model(request: pytest.FixtureRequest, pack: ModuleType) -> Any:
-    return exact_model(pack, request.param)
+@pytest.fixture(scope="module", params=["EPS", "V_PREDICTION", "FLOW"])
+def model(request: pytest.FixtureRequest, toys: ModuleType) -> Any:
+    return toys.toy(request.param, channels=2)
 
 
 def sample(
     pack: ModuleType, model: Any, sampler: Any, steps: int = 4, batch: int = 2, mask: Tensor | None = None
 ) -> Tensor:
     import comfy.sample
+    from comfy_host import toy
 
-    latent, nothing = torch.full((batch, 2, 2, 2), 0.1), [[torch.zeros(1, 1, 1), {}]]
+    latent, nothing = torch.full((batch, 2, 2, 2), 0.1), toy.prompt()
     start, sigmas = comfy.sample.prepare_noise(latent, 1), pack.nodes.host.schedule(model, "normal", steps)
     options = {"noise_mask": mask, "seed": 1, "disable_pbar": True}
     return comfy.sample.sample_custom(model, start, 1.0, sampler, sigmas, nothing, nothing, latent, **options)
@@ -128,12 +94,12 @@ def test_a_sampler_of_another_kind_is_named(pack: ModuleType) -> None:
 
 @pytest.mark.parametrize(("name", "options", "bound"), GAINS)
 def test_it_brings_a_sampler_closer_to_the_solution(
-    pack: ModuleType, name: str, options: dict[str, Any], bound: float
+    pack: ModuleType, toys: ModuleType, name: str, options: dict[str, Any], bound: float
 ) -> None:
     """RMS distance to the converged solution, 5 steps, no guidance, over that of the bare sampler."""
     import comfy.samplers
 
-    model, inner = exact_model(pack, "flow"), comfy.samplers.ksampler(name, options)
+    model, inner = toys.toy("FLOW", channels=2), comfy.samplers.ksampler(name, options)
     solution = sample(pack, model, comfy.samplers.ksampler("heun"), steps=300, batch=500)
     bare, corrected = (
         (sample(pack, model, sampler, steps=5, batch=500) - solution).square().mean().sqrt()
