@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
+from runpy import run_path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from demo_runs import TINY_MODEL
 
 from lml_sampler import LMLSettings
 
@@ -23,60 +25,10 @@ Model = tuple[Any, Any]
 """A MODEL and the CONDITIONING to sample it with."""
 
 
-class Network(torch.nn.Module):
-    """Mixes channels at each point; takes any rank, or the list of latents of an audio and video model."""
-
-    def __init__(self, dtype: torch.dtype, device: Any, operations: Any, **_: Any) -> None:
-        super().__init__()
-        self.dtype = dtype
-        self.mix = operations.Linear(4, 4, dtype=dtype, device=device)
-
-    def forward(self, x: Any, timesteps: Tensor, context: Tensor, **_: Any) -> Any:
-        if isinstance(x, list):
-            return [self.forward(part, timesteps, context) for part in x]
-        mixed = self.mix(x.movedim(1, -1)).movedim(-1, 1)
-        rest = [1] * (x.ndim - 1)
-        return torch.tanh(mixed + context.mean((1, 2)).view(-1, *rest)) * torch.cos(timesteps / 1000).view(-1, *rest)
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def build(pack: ModuleType) -> Callable[..., Model]:
     """Makes a MODEL of a type, with weights of a dtype, for latents of a shape without the batch."""
-    import comfy.conds
-    import comfy.latent_formats
-    import comfy.supported_models_base
-    from comfy.model_base import BaseModel, ModelType
-    from comfy.model_patcher import ModelPatcher
-
-    class TinyModel(BaseModel):
-        def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
-            conds = super().extra_conds(**kwargs)
-            conds["c_crossattn"] = comfy.conds.CONDRegular(kwargs["cross_attn"])
-            if len(kwargs.get("latent_shapes") or ()) > 1:
-                conds["latent_shapes"] = comfy.conds.CONDConstant(kwargs["latent_shapes"])
-            return conds
-
-    def make(kind: str, dtype: torch.dtype = torch.float32, shape: Shape = IMAGE, **sampling: Any) -> Model:
-        class Format(comfy.latent_formats.LatentFormat):
-            latent_channels = 4
-            latent_dimensions = len(shape) - 1
-
-        class Config(comfy.supported_models_base.BASE):
-            unet_extra_config: ClassVar[dict[str, Any]] = {}
-            latent_format = Format
-            sampling_settings = sampling
-
-        config = Config({})
-        cast = None if dtype == torch.float32 else torch.float32
-        config.set_inference_dtype(dtype, cast)
-        model = TinyModel(config, ModelType[kind], device=torch.device("cpu"), unet_model=Network)
-        generator = torch.Generator().manual_seed(3)
-        weight = torch.randn(4, 4, generator=generator) * 0.6
-        model.diffusion_model.mix.load_state_dict({"weight": weight.to(dtype), "bias": torch.zeros(4).to(dtype)})
-        patcher = ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
-        return patcher, [[torch.randn(1, 2, 4, generator=generator), {}]]
-
-    return make
+    return partial(run_path(str(TINY_MODEL))["model"], shape=IMAGE)
 
 
 def run(pack: ModuleType, model: Model, latent: dict[str, Any], **options: Any) -> Any:
