@@ -3,13 +3,12 @@
 import os
 from collections.abc import Callable
 from functools import partial
-from runpy import run_path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from demo_runs import TINY_MODEL
+from demo_runs import tiny_model
 
 from lml_sampler import LMLSettings
 
@@ -28,7 +27,7 @@ Model = tuple[Any, Any]
 @pytest.fixture(scope="module")
 def build(pack: ModuleType) -> Callable[..., Model]:
     """Makes a MODEL of a type, with weights of a dtype, for latents of a shape without the batch."""
-    return partial(run_path(str(TINY_MODEL))["model"], shape=IMAGE)
+    return partial(tiny_model().model, shape=IMAGE)
 
 
 def run(pack: ModuleType, model: Model, latent: dict[str, Any], **options: Any) -> Any:

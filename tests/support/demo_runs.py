@@ -3,9 +3,10 @@
 Without gradients, as ComfyUI runs them: in older ones the weights ask for them.
 """
 
+from functools import cache
 from pathlib import Path
 from runpy import run_path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -14,7 +15,6 @@ from torch import Tensor
 Linked = dict[str, Any]
 """What is connected to a sampler node: model, positive, negative, latent_image and perhaps vae."""
 NAMES = ("model", "positive", "negative", "latent_image", "vae")
-TINY_MODEL = Path(__file__).parents[1] / "packs" / "test_tiny_model" / "__init__.py"
 QUICK: dict[str, Any] = {"seed": 1, "steps": 5, "cfg": 4.0}
 """Options of a run that is as good as any other."""
 
@@ -26,8 +26,13 @@ def demo_inputs(pack: ModuleType, variant: str = "eps", batch: int = 1) -> Linke
 
 def tiny_inputs(variant: str = "eps", batch: int = 1) -> Linked:
     """The same of the model in `packs/`, where it matters what is run and not what it draws: it takes no time."""
-    outputs = run_path(str(TINY_MODEL))["TestTinyModel"]().make(variant, batch)
-    return dict(zip(NAMES, outputs, strict=True))
+    return dict(zip(NAMES, tiny_model().TestTinyModel().make(variant, batch), strict=True))
+
+
+@cache
+def tiny_model() -> SimpleNamespace:
+    """The pack `packs/test_tiny_model`, as ComfyUI has it too."""
+    return SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "packs" / "test_tiny_model" / "__init__.py")))
 
 
 def latent(samples: Tensor, **rest: Any) -> Linked:
