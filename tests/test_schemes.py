@@ -1,6 +1,7 @@
 """The schemes: verified order of convergence, and their coefficients."""
 
 import math
+from functools import cache
 from typing import Any
 
 import mpmath
@@ -71,19 +72,21 @@ def test_order_on_a_gaussian(options: dict[str, Any], parametrization: str, kapp
         assert slope(errors, steps) > 0.8
 
 
+def on_mixture(parametrization: str, count: int, **fields: Any) -> Tensor:
+    sigmas, model = schedule(parametrization, count), mixture(parametrization).denoise
+    return run(model, noise(8, 8, seed=1) * sigmas[0], sigmas, parametrization=parametrization, **fields, **PLAIN)
+
+
+@cache
+def converged(parametrization: str) -> Tensor:
+    return on_mixture(parametrization, 4000, scheme="dpmsolver++", order=3)
+
+
 @pytest.mark.parametrize("parametrization", ["ve", "flow"])
 @pytest.mark.parametrize("options", SCHEMES, ids=name_of)
 def test_order_on_a_mixture(options: dict[str, Any], parametrization: str) -> None:
-    problem = mixture(parametrization)
-    x = noise(8, 8, seed=1)
-
-    def solve(count: int, **fields: Any) -> Tensor:
-        sigmas = schedule(parametrization, count)
-        return run(problem.denoise, x * sigmas[0], sigmas, parametrization=parametrization, **fields, **PLAIN)
-
-    exact = solve(4000, scheme="dpmsolver++", order=3)
-    steps = [120, 180, 270, 400]
-    errors = [(solve(count, **options) - exact).norm().item() for count in steps]
+    exact, steps = converged(parametrization), [120, 180, 270, 400]
+    errors = [(on_mixture(parametrization, count, **options) - exact).norm().item() for count in steps]
     assert slope(errors, steps) == pytest.approx(order_seen(options), abs=0.25)
 
 
