@@ -1,6 +1,7 @@
 """Schedules as people build them: levels that come twice, rise, or lie above pure noise; and parts of one latent."""
 
 import itertools
+import math
 from typing import Any
 
 import core_runs
@@ -185,13 +186,15 @@ def test_the_state_stays_wide(dtype: torch.dtype, settings: LMLSettings, most: f
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_nan_ends_the_run_at_its_step(settings: LMLSettings) -> None:
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_nan_ends_the_run_at_its_step(settings: LMLSettings, bad: float) -> None:
     calls = []
 
     def model(x: Tensor, sigma: Tensor) -> Tensor:
         calls.append(sigma)
-        return x * (float("nan") if len(calls) == 3 else 0.5)
+        return x * (bad if len(calls) == 3 else 0.5)
 
-    with pytest.raises(FloatingPointError, match=r"step 3 of 6 \(sigma 2\) holds NaN or Inf\. It comes from the model"):
+    message = r"step 3 of 6 \(sigma 2\) holds NaN or Inf\. It comes from the model, its patches or its guidance"
+    with pytest.raises(FloatingPointError, match=message):
         run(FALLING, settings, model=model)
     assert len(calls) == 3

@@ -1,4 +1,4 @@
-"""Where a run of the scheme auto begins and ends: at pure noise, and at the smallest level that the model knows."""
+"""Where a run of the scheme auto ends: at the smallest level that the model knows."""
 
 import math
 from types import ModuleType
@@ -9,8 +9,6 @@ import pytest
 import torch
 from problems import Gaussian, noise
 from torch import Tensor
-
-FROM_PURE_NOISE = torch.tensor([1.0, 0.9, 0.75, 0.55, 0.3, 0.1, 0.002], dtype=torch.float64)
 
 
 @pytest.mark.parametrize("parametrization", ["ve", "flow"])
@@ -42,42 +40,6 @@ def test_a_smallest_level_that_is_none_is_named(sigma_min: float, parametrizatio
 
     with pytest.raises(ValueError, match=r"sigma_min is .*; it must be from 0 to below (inf|1)"):
         core_runs.run(model, torch.zeros(1, 4), parametrization=parametrization, sigma_min=sigma_min)
-
-
-class Scene:
-    """Pictures of one colour each with fine grain on it: the means spread far more widely than the grain."""
-
-    colour, grain = 1 / 3, 0.3
-
-    def denoise(self, x: Tensor, sigma: Tensor, **_: object) -> Tensor:
-        sigma = sigma.view(-1, 1, 1, 1)
-        alpha = 1 - sigma
-        mean = x.mean((2, 3), keepdim=True)
-        share = self.grain**2 / x[0, 0].numel()
-        variance = self.colour**2 + share
-
-        def known(value: Tensor, spread: float, level: Tensor) -> Tensor:
-            return alpha * spread / (alpha**2 * spread + level**2) * value
-
-        return known(mean, variance, sigma / math.sqrt(x[0, 0].numel())) + known(x - mean, self.grain**2, sigma)
-
-
-def test_what_is_not_sampled_has_no_say_in_the_colour() -> None:
-    mask = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
-    mask[..., :9] = 1
-
-    def model(x: Tensor, sigma: Tensor, denoise_mask: Tensor) -> Tensor:
-        return Scene().denoise(x * denoise_mask, sigma) * denoise_mask
-
-    def run(mask: Tensor, outside: float = 1.0) -> Tensor:
-        start = torch.where(mask == 1, noise(4, 3, 16, 16), outside)
-        options = {"extra_args": {"denoise_mask": mask}, "parametrization": "flow"}
-        return core_runs.run(model, start, FROM_PURE_NOISE, **options)
-
-    assert torch.equal(run(mask)[..., :9], run(mask, 5.0)[..., :9])
-    ones = torch.ones_like(mask)
-    whole = core_runs.run(Scene().denoise, noise(4, 3, 16, 16), FROM_PURE_NOISE, parametrization="flow")
-    torch.testing.assert_close(run(ones), whole)
 
 
 @pytest.mark.every_host

@@ -16,21 +16,6 @@ lml, built_in = partial(demo_runs.lml, **QUICK), partial(demo_runs.built_in, **Q
 ONE = latent(torch.zeros(1, 3, 32, 32))
 
 
-@pytest.mark.parametrize("scheme", ["dpmsolver", "dpmsolver++"])
-@pytest.mark.parametrize("order", [2, 3])
-def test_higher_orders_work(pack: ModuleType, demo: Linked, scheme: str, order: int) -> None:
-    settings = pack.lml_sampler.LMLSettings(scheme=scheme, order=order, kappa=0.7)
-    result = lml(pack, demo | ONE, settings=settings, steps=8, cfg=1.0)
-    assert result.isfinite().all() and 0.05 < result.std() < 1.5
-
-
-def test_a_batch_equals_its_singles(pack: ModuleType, demo: Linked) -> None:
-    together = lml(pack, demo | latent(torch.zeros(3, 3, 32, 32)))
-    for k in range(3):
-        alone = lml(pack, demo | latent(torch.zeros(1, 3, 32, 32), batch_index=[k]))
-        torch.testing.assert_close(alone, together[k : k + 1], atol=1e-3, rtol=1e-3)
-
-
 def test_image_to_image_stays_near_the_image(pack: ModuleType, demo: Linked) -> None:
     picture = lml(pack, demo | ONE)
     distance = {

@@ -92,9 +92,6 @@ def test_damping_and_kappa_act_on_every_preset(pack: ModuleType, user_folder: Pa
         near = {name: value * 0.999999 for name, value in factors.items()}
         torch.testing.assert_close(run_ksampler(pack, settings=settings, **near), picture, atol=1e-3, rtol=1e-3)
         assert (picture - plain).norm() < (as_it_is - plain).norm()
-    for bad, message in (({"damping": -1.0}, "from 0 to 100"), ({"kappa": 1.1}, "from 0 to 1")):
-        with pytest.raises(ValueError, match=message):
-            run_ksampler(pack, settings=settings, **bad)
 
 
 def test_settings_for_flow_models_are_refused_elsewhere(pack: ModuleType) -> None:

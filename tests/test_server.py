@@ -68,14 +68,6 @@ def test_the_names_of_the_parameters(server: Client) -> None:
         assert not inputs["kappa"][1].get("advanced")
 
 
-def test_the_sampler_lists_have_one_more_entry_at_the_end(server: Client) -> None:
-    info = server.object_info()
-    for name in ("KSampler", "KSamplerSelect", "KSamplerAdvanced"):
-        kind, *rest = info[name]["input"]["required"]["sampler_name"]
-        options = kind if isinstance(kind, list) else rest[0]["options"]
-        assert options.count("lml") == 1 and options[-1] == "lml" and options[0] == "euler"
-
-
 def test_the_workflows_are_offered_as_templates(server: Client) -> None:
     names = {path.stem for path in (ROOT / "workflows").glob("*.json")}
     offered = requests.get(f"{server.url}/workflow_templates", timeout=10).json()

@@ -11,6 +11,7 @@ import make_workflows
 import pytest
 from comfy_host.client import Client
 from comfy_host.prompts import inputs_of
+from node_definitions import version
 from PIL import Image
 from saved_workflows import FILES, ROOT, check_value, load, overlap, sockets, widgets
 from templates import blueprint
@@ -43,7 +44,8 @@ def test_the_form_of_a_file(name: str) -> None:
         if node["type"] not in NOTES:
             ours = node["type"].startswith("LML")
             properties = node["properties"]
-            assert properties["cnr_id"] == ("lml-sampler" if ours else "comfy-core") and properties["ver"]
+            assert properties["cnr_id"] == ("lml-sampler" if ours else "comfy-core")
+            assert properties["ver"] == version() if ours else properties["ver"]
             assert properties["Node name for S&R"] == node["type"]
 
 
