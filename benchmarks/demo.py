@@ -1,7 +1,8 @@
 """`make demo`: LML beside ComfyUI's own samplers in the real ComfyUI, as a picture and a table.
 
-Runs the shipped workflow over ComfyUI's HTTP API: the same seed and steps for every sampler, and a converged run as
-the reference. `--open` leaves ComfyUI running for the browser instead.
+Runs the shipped workflow over ComfyUI's HTTP API: the same seed and steps for every sampler, once with the schedule that
+its node begins with and once with the same for all, and a converged run as the reference. `--open` leaves ComfyUI
+running for the browser instead.
 """
 
 import argparse
@@ -23,23 +24,30 @@ from tqdm import tqdm
 WORKFLOW = ROOT / "workflows" / "LML_Demo.json"
 STEPS = (5, 8, 12)
 SAMPLERS = ("lml", "euler", "dpmpp_2m", "uni_pc")
-REFERENCE = ("dpmpp_2m", 100)
+SCHEDULE = "normal"
+FIRST_SCHEDULES = {"lml": "lml", "euler": "simple", "dpmpp_2m": "simple", "uni_pc": "simple"}
+"""What LML KSampler and KSampler begin with."""
+WAYS = [*FIRST_SCHEDULES.items(), *((name, SCHEDULE) for name in SAMPLERS)]
+Cell = tuple[str, str, int]
+"""A sampler, a schedule and a number of steps."""
+REFERENCE: Cell = ("dpmpp_2m", SCHEDULE, 100)
 SUBJECTS = (("circle", "red"), ("square", "yellow"), ("triangle", "green"), ("star", "blue"))
 BATCH = 4
 AMPLIFIED = 3
-PIXELS = 32
-"""Side of a picture of the demo model; the workflow enlarges it."""
+PIXELS, CROP, ZOOM = 64, 48, 4
+"""Side of a picture of the demo model (the workflow enlarges it), of its middle that is shown, and how many times."""
 RUN_SECONDS = 3600
 """A hundred steps take minutes on a processor with other work."""
 
 
-def cell_prompt(prompt: dict[str, Any], sampler: str, steps: int, subject: tuple[str, str]) -> dict[str, Any]:
+def cell_prompt(prompt: dict[str, Any], cell: Cell, subject: tuple[str, str]) -> dict[str, Any]:
     """The workflow cut down to one sampler: its LML branch, or its KSampler branch with `sampler`."""
     prompt = copy.deepcopy(prompt)
+    sampler, schedule, steps = cell
     kind, other = ("LMLKSampler", "KSampler") if sampler == "lml" else ("KSampler", "LMLKSampler")
     prompt = without(prompt, find(prompt, other))
     inputs = prompt[find(prompt, kind)]["inputs"]
-    inputs["steps"] = steps
+    inputs |= {"steps": steps, "scheduler": schedule}
     if kind == "KSampler":
         inputs["sampler_name"] = sampler
     shape, color = subject
@@ -61,11 +69,11 @@ def without(prompt: dict[str, Any], node: str) -> dict[str, Any]:
     return {key: value for key, value in prompt.items() if key not in gone}
 
 
-def pictures(client: Client, prompt: dict[str, Any], sampler: str, steps: int) -> list[Image.Image]:
-    """All pictures of one sampler at one number of steps, subject by subject."""
+def pictures(client: Client, prompt: dict[str, Any], cell: Cell) -> list[Image.Image]:
+    """All pictures of a cell, subject by subject."""
     result = []
     for subject in SUBJECTS:
-        images = client.run(cell_prompt(prompt, sampler, steps, subject), timeout=RUN_SECONDS).images
+        images = client.run(cell_prompt(prompt, cell, subject), timeout=RUN_SECONDS).images
         result += [image for batch in images.values() for image in batch]
     return result
 
@@ -77,50 +85,66 @@ def rms(images: list[Image.Image], reference: list[Image.Image]) -> float:
     return float(np.sqrt(np.mean((values - exact) ** 2)) / 255)
 
 
-def contact_sheet(cells: dict[tuple[str, int], list[Image.Image]], reference: list[Image.Image]) -> Image.Image:
+def middle(image: Image.Image) -> Image.Image:
+    """The middle of a picture, enlarged."""
+    start, end = (PIXELS - CROP) // 2, (PIXELS + CROP) // 2
+    small = image.resize((PIXELS, PIXELS), Image.Resampling.NEAREST).crop((start, start, end, end))
+    return small.resize((ZOOM * CROP, ZOOM * CROP), Image.Resampling.NEAREST)
+
+
+def contact_sheet(made: dict[Cell, list[Image.Image]]) -> Image.Image:
     """The fewest steps, a column for each sampler and one for the reference.
 
-    Of each subject the first picture, four times as large, and below it how far it is from the reference.
+    Of each subject the middle of the first picture, and below it how far it is from the reference.
     """
-    side, gap, head = 4 * PIXELS, 6, 96
-    columns = {name: cells[name, STEPS[0]] for name in SAMPLERS}
+    side, gap, head, reference = ZOOM * CROP, 6, 138, made[REFERENCE]
+    columns = {name: made[name, schedule, STEPS[0]] for name, schedule in FIRST_SCHEDULES.items()}
     heads = {"LML" if name == "lml" else name: f"off by {rms(columns[name], reference):.1%}" for name in SAMPLERS}
-    heads["finished"] = f"{REFERENCE[1]} steps"
-    width, height = len(heads) * (side + gap) - gap, head + len(SUBJECTS) * 2 * (side + gap)
+    heads["finished"] = f"{REFERENCE[-1]} steps"
+    width, height = len(heads) * (side + gap) - gap, head + len(SUBJECTS) * (2 * side + gap) - gap
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
-    title = f"{STEPS[0]} steps; below each picture, what is wrong in it (x {AMPLIFIED})"
-    draw.text((width / 2, 2), title, "black", ImageFont.load_default(24), "ma")
+    title = f"{STEPS[0]} steps, same seed, each sampler with the schedule that its node begins with"
+    below = f"below each picture, what is wrong in it (x {AMPLIFIED})"
+    draw.text((width / 2, 2), title, "black", ImageFont.load_default(28), "ma")
+    draw.text((width / 2, 36), below, "black", ImageFont.load_default(28), "ma")
     for column, (images, (name, note)) in enumerate(zip([*columns.values(), reference], heads.items(), strict=True)):
         left = column * (side + gap)
-        draw.text((left + side / 2, 36), name, "black", ImageFont.load_default(26), "ma")
-        draw.text((left + side / 2, 66), note, "black", ImageFont.load_default(22), "ma")
+        draw.text((left + side / 2, 74), name, "black", ImageFont.load_default(30), "ma")
+        draw.text((left + side / 2, 106), note, "black", ImageFont.load_default(26), "ma")
         for row, (image, finished) in enumerate(zip(images[::BATCH], reference[::BATCH], strict=True)):
-            top = head + row * 2 * (side + gap)
+            top = head + row * (2 * side + gap)
             wrong = ImageChops.difference(image, finished).point(lambda value: AMPLIFIED * value)
-            for k, shown in enumerate((image, wrong)):
-                sheet.paste(shown.resize((side, side), Image.Resampling.NEAREST), (left, top + k * side))
+            sheet.paste(middle(image), (left, top))
+            sheet.paste(middle(wrong), (left, top + side))
     return sheet
+
+
+def table(made: dict[Cell, list[Image.Image]]) -> str:
+    """How far each cell is from the reference."""
+    lines = [f"{'sampler':<10}{'schedule':<10}" + "".join(f"{f'{steps} steps':>10}" for steps in STEPS)]
+    for name, schedule in WAYS:
+        values = (rms(made[name, schedule, steps], made[REFERENCE]) for steps in STEPS)
+        lines.append(f"{name:<10}{schedule:<10}" + "".join(f"{value:>10.3f}" for value in values))
+    return "\n".join(lines)
 
 
 def compare(client: Client, path: Path) -> None:
     """Run every cell, write the sheet and print the table."""
     prompt = client.to_api(json.loads(WORKFLOW.read_text()))
-    runs = [REFERENCE, *((name, steps) for name in SAMPLERS for steps in STEPS)]
+    cells: list[Cell] = [REFERENCE, *((*way, steps) for way in WAYS for steps in STEPS)]
     made = {}
     with tqdm(
-        total=sum(steps for _, steps in runs), unit="step", bar_format="{desc:<22}{bar:30}{percentage:4.0f} %"
+        total=sum(steps for *_, steps in cells), unit="step", bar_format="{desc:<28}{bar:30}{percentage:4.0f} %"
     ) as bar:
-        for name, steps in runs:
-            bar.set_description_str(f"{name}, {steps} steps")
-            made[name, steps] = pictures(client, prompt, name, steps)
+        for name, schedule, steps in cells:
+            bar.set_description_str(f"{name}, {schedule}, {steps} steps")
+            made[name, schedule, steps] = pictures(client, prompt, (name, schedule, steps))
             bar.update(steps)
-    reference, cells = made[REFERENCE], made
-    contact_sheet(cells, reference).save(path)
-    print(f"\nRMS distance to the converged picture ({REFERENCE[0]}, {REFERENCE[1]} steps), {len(reference)} pictures")
-    print(f"{'sampler':<10}" + "".join(f"{f'{steps} steps':>10}" for steps in STEPS))
-    for name in SAMPLERS:
-        print(f"{name:<10}" + "".join(f"{rms(cells[name, steps], reference):>10.3f}" for steps in STEPS))
+    contact_sheet(made).save(path)
+    name, _, steps = REFERENCE
+    print(f"\nRMS distance to the converged picture ({name}, {steps} steps), {len(made[REFERENCE])} pictures")
+    print(table(made))
     print(f"\nPicture: {path}")
 
 
@@ -140,7 +164,7 @@ def main() -> None:
                     time.sleep(3600)
             except KeyboardInterrupt:
                 return
-        print(f"Making {len(SUBJECTS) * BATCH} pictures with each of {len(SAMPLERS)} samplers ...", flush=True)
+        print(f"Making {len(SUBJECTS) * BATCH} pictures in each of {len(WAYS)} ways ...", flush=True)
         compare(client, ROOT / "demo.png")
     print(f"Done in {time.monotonic() - started:.0f} s")
 

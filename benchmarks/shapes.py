@@ -1,4 +1,4 @@
-"""The picture world of the demo model: one coloured shape on a soft background, unlimited and labelled.
+"""Pictures of one coloured shape on a soft background, unlimited and labelled.
 
 Every picture is drawn from signed distances with an antialiased edge, so shape and color of a sample can be judged
 by a machine and the data never repeats.
@@ -36,18 +36,43 @@ def draw(shape: Tensor, color: Tensor, generator: torch.Generator, size: int = S
     Returns:
         `[B, 3, size, size]` in [-1, 1].
     """
-    count = shape.shape[0]
+    count = len(shape)
+    coverage, u, v = cover(shape, (0.42, 0.62), generator, size)
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(count, 1, 1, generator=generator)
 
-    radius = uniform(0.42, 0.62)
-    grid = (torch.arange(size) + 0.5) / size * 2 - 1
-    x = (grid[None, None, :] - uniform(-1, 1) * (0.85 - radius)) / radius
-    y = (grid[None, :, None] - uniform(-1, 1) * (0.85 - radius)) / radius
+    light = (1.0 - 0.16 * (u + v)).clamp(0.6, 1.3) * uniform(0.85, 1.05)
+    paint = (RGB[color][:, :, None, None] * light[:, None]).clamp(0, 1)
+    tone, slope = uniform(0.12, 0.92), uniform(-0.12, 0.12)
+    background = (tone + slope * axis(size)[None, :, None]).expand(count, size, size)[:, None]
+    return (coverage * paint + (1 - coverage) * background).clamp(0, 1) * 2 - 1
+
+
+def axis(size: int) -> Tensor:
+    """The middles of the pixels along an edge, from -1 to 1."""
+    return (torch.arange(size) + 0.5) / size * 2 - 1
+
+
+def cover(
+    shape: Tensor, radius: tuple[float, float], generator: torch.Generator, size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Place one shape per label.
+
+    Returns:
+        How much of each pixel it covers, `[B, 1, size, size]`, and the pixels' coordinates in the shape's own frame,
+        each `[B, size, size]`.
+    """
+    count = len(shape)
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, 1, 1, generator=generator)
+
+    reach = uniform(*radius)
+    x = (axis(size)[None, None, :] - uniform(-1, 1) * (0.85 - reach)) / reach
+    y = (axis(size)[None, :, None] - uniform(-1, 1) * (0.85 - reach)) / reach
     turn = uniform(-0.25, 0.25)
     u, v = x * turn.cos() + y * turn.sin(), y * turn.cos() - x * turn.sin()
-
     distances = torch.stack(
         [
             torch.hypot(u, v) - 0.95,
@@ -57,13 +82,7 @@ def draw(shape: Tensor, color: Tensor, generator: torch.Generator, size: int = S
         ]
     )
     distance = distances.gather(0, shape.view(1, -1, 1, 1).expand(1, -1, size, size))[0]
-    coverage = (0.5 - distance * radius * size / 2).clamp(0, 1)[:, None]
-
-    light = (1.0 - 0.16 * (u + v)).clamp(0.6, 1.3) * uniform(0.85, 1.05)
-    paint = (RGB[color][:, :, None, None] * light[:, None]).clamp(0, 1)
-    tone, slope = uniform(0.12, 0.92), uniform(-0.12, 0.12)
-    background = (tone + slope * grid[None, :, None]).expand(count, size, size)[:, None]
-    return (coverage * paint + (1 - coverage) * background).clamp(0, 1) * 2 - 1
+    return (0.5 - distance * reach * size / 2).clamp(0, 1)[:, None], u, v
 
 
 def recognise(pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,9 +119,11 @@ def _star_distance(x: Tensor, y: Tensor, corners: int, inner: float) -> Tensor:
 
 
 def _saturation(pictures: Tensor) -> Tensor:
-    """How colourful each pixel is, `[B, H, W]`; 0 where it is nearly grey."""
-    spread = (pictures.amax(1) - pictures.amin(1)) / 2
-    return torch.where(spread > 0.25, spread, torch.zeros_like(spread))
+    """How colourful each pixel is for its brightness, `[B, H, W]`; 0 where it is nearly grey."""
+    values = (pictures + 1) / 2
+    brightest = values.amax(1)
+    share = (brightest - values.amin(1)) / brightest.clamp_min(0.15)
+    return torch.where(share > 0.25, share, torch.zeros_like(share))
 
 
 def _chroma(rgb: Tensor) -> Tensor:

@@ -1,51 +1,31 @@
-"""Train the demo model that the pack ships: `make demo-model`, or one variant with `train_demo_model.py eps`.
+"""Train the demo model that the pack ships: `make demo-model`.
 
-One thread, seeded, under two hours with both variants at once on two cores. Writes
-`nodes/demo/weights/shapes_VARIANT.safetensors` (averaged weights in 8 bits) at the end and after every 1,000 steps.
+One thread, seeded, about half an hour of a processor core. Writes `nodes/demo/weights/stones.safetensors` (averaged
+weights in 8 bits) at the end and after every 500 steps.
 """
 
 import argparse
 import math
-from collections.abc import Callable, Iterator
-from types import ModuleType
+from collections.abc import Callable
 
 import torch
 from comfy_host.inprocess import load_pack
 from safetensors.torch import save_file
-from shapes import RGB, draw
+from shapes import RGB
+from stones import draw
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import trange
 
-STEPS = 8000
-BATCH = 64
+STEPS = 5000
+BATCH = 16
 SEED = 1234
-WARM_UP = 300
-
-Noisy = tuple[Tensor, Tensor, Tensor]  # network input, timestep, target
-
-
-def eps_examples(sigmas: Tensor, generator: torch.Generator) -> Callable[[Tensor], Noisy]:
-    """Noise prediction at a uniform timestep of ComfyUI's own table of sigmas."""
-
-    def examples(pictures: Tensor) -> Noisy:
-        noise = torch.randn(pictures.shape, generator=generator)
-        timestep = torch.randint(0, len(sigmas), (len(pictures),), generator=generator)
-        sigma = sigmas[timestep].view(-1, 1, 1, 1)
-        return (pictures + sigma * noise) / (1 + sigma * sigma).sqrt(), timestep.float(), noise
-
-    return examples
-
-
-def flow_examples(generator: torch.Generator) -> Callable[[Tensor], Noisy]:
-    """Velocity at a logit-normal sigma."""
-
-    def examples(pictures: Tensor) -> Noisy:
-        noise = torch.randn(pictures.shape, generator=generator)
-        sigma = torch.sigmoid(1.2 * torch.randn(len(pictures), generator=generator)).view(-1, 1, 1, 1)
-        return (1 - sigma) * pictures + sigma * noise, sigma.flatten() * 1000, noise - pictures
-
-    return examples
+RATE = 1.5e-3
+WARM_UP = 200
+AVERAGE = 0.998
+SAVE_EVERY = 500
+MEASURED = 2000
+"""Pictures that the principal components are taken from."""
 
 
 def initialise(network: nn.Module) -> None:
@@ -63,6 +43,19 @@ def initialise(network: nn.Module) -> None:
             nn.init.zeros_(module.weight)
 
 
+def measure(network: nn.Module, pictures: Tensor) -> None:
+    """Set the principal components of the data and their widths."""
+    values = network.fold(pictures).movedim(1, 0).flatten(1).double()
+    squares, components = torch.linalg.eigh(values @ values.T / values.shape[1])
+    network.basis.copy_(components.T)
+    network.width.copy_(squares.clamp_min(1e-6).sqrt())
+
+
+def subjects(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Shapes and colors of a batch."""
+    return torch.randint(0, 4, (count,), generator=generator), torch.randint(0, len(RGB), (count,), generator=generator)
+
+
 def drop_labels(tokens: Tensor, generator: torch.Generator) -> Tensor:
     """Blank one token in 20 of each kind and both in one picture of 10, so that guidance has its other side."""
     chance = torch.rand(len(tokens), 3, generator=generator)
@@ -72,58 +65,79 @@ def drop_labels(tokens: Tensor, generator: torch.Generator) -> Tensor:
     return tokens
 
 
+def levels(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Signal and noise `[count]` to train on: four in five where pictures appear, one in five at any share."""
+    bell, share = torch.randn(count, generator=generator), torch.rand(count, generator=generator)
+    often = torch.rand(count, generator=generator) < 0.8
+    angle = torch.where(often, torch.atan(0.4 * torch.exp(1.4 * bell)), share * math.pi / 2).clamp_min(0.02)
+    return angle.cos(), angle.sin()
+
+
+def error(network: nn.Module, pictures: Tensor, tokens: Tensor, generator: torch.Generator) -> Tensor:
+    """Mean square error of the clean picture, as a share of what the best linear estimate leaves."""
+    alpha, sigma = levels(len(pictures), generator)
+    clean = network.fold(pictures)
+    noise = torch.randn(clean.shape, generator=generator)
+    noisy = alpha.view(-1, 1, 1, 1) * clean + sigma.view(-1, 1, 1, 1) * noise
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = network.parts(noisy, alpha, sigma, tokens)
+    width = network.width[None]
+    linear = (width * sigma[:, None] / torch.hypot(alpha[:, None] * width, sigma[:, None])).square().mean(1)
+    return ((found - clean).square().mean((1, 2, 3)) / linear).mean()
+
+
 def train(
-    network: nn.Module, demo: ModuleType, examples: Callable[[Tensor], Noisy], generator: torch.Generator, steps: int
-) -> Iterator[nn.Module]:
-    """Train, and give the network of averaged weights after every 1,000 steps and at the end."""
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.998))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1.5e-3, betas=(0.9, 0.99), weight_decay=1e-4)
+    network: nn.Module,
+    tokens_of: Callable[[Tensor, Tensor], Tensor],
+    generator: torch.Generator,
+    steps: int,
+    save: Callable[[nn.Module], None],
+) -> None:
+    """Train, and save the network of averaged weights every so often and at the end."""
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
 
     def rate(step: int) -> float:
         return min(1, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-3
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    progress = trange(steps)
+    progress, mean = trange(steps), 1.0
     for step in progress:
-        shape = torch.randint(0, len(demo.SHAPES), (BATCH,), generator=generator)
-        color = torch.randint(0, len(RGB), (BATCH,), generator=generator)
-        inputs, timestep, target = examples(draw(shape, color, generator))
-        tokens = drop_labels(demo.tokens(shape, color), generator)
-        with torch.autocast("cpu", torch.bfloat16):
-            output = network(inputs, timestep, tokens)
-        loss = nn.functional.mse_loss(output.float(), target)
+        shape, color = subjects(BATCH, generator)
+        tokens = drop_labels(tokens_of(shape, color), generator)
+        loss = error(network, draw(shape, color, generator), tokens, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         average.update_parameters(network)
-        if step % 100 == 0:
-            progress.set_postfix(loss=f"{loss.item():.4f}")
-        if step % 1000 == 999 or step == steps - 1:
-            yield average.module
+        mean += (loss.item() - mean) / 100
+        if step % 100 == 99:
+            progress.set_postfix(loss=f"{mean:.4f}")
+        if step % SAVE_EVERY == SAVE_EVERY - 1 or step == steps - 1:
+            save(average.module)
 
 
 def main() -> None:
-    pack = load_pack()
-    demo, host = pack.nodes.demo.model, pack.nodes.host
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("variant", choices=demo.VARIANTS)
     parser.add_argument("--steps", type=int, default=STEPS)
     options = parser.parse_args()
+    pack = load_pack()
+    demo, host = pack.nodes.demo.model, pack.nodes.host
 
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     generator = torch.Generator().manual_seed(SEED)
     network = host.pixels.network(demo.UNET)
     initialise(network)
+    measure(network, draw(*subjects(MEASURED, generator), generator))
     network.train().requires_grad_(True)
-    flow = options.variant == "flow"
-    examples = flow_examples(generator) if flow else eps_examples(host.discrete_sigmas(), generator)
-    for average in train(network, demo, examples, generator, options.steps):
-        # Through float16, as the shipped files went.
-        weights = {name: value.half().float() for name, value in average.state_dict().items()}
-        save_file(demo.pack(weights), demo.weights_file(options.variant))
+
+    def save(average: nn.Module) -> None:
+        save_file(demo.pack(average.state_dict()), demo.FILE)
+
+    train(network, demo.tokens, generator, options.steps, save)
 
 
 if __name__ == "__main__":

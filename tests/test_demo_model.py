@@ -1,37 +1,33 @@
 """The demo model: what it draws, how its weights are kept, what is said if they are gone."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from shapes import draw, recognise
+from shapes import recognise
+from stones import draw
 
 pytestmark = pytest.mark.every_host
 
 
-@pytest.fixture
-def weights(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder in place of that of the demo weights."""
-    folder = tmp_path / "nodes" / "demo" / "weights"
-    folder.mkdir(parents=True)
-    monkeypatch.setattr(pack.nodes.demo.model, "FOLDER", folder)
-    yield folder
-
-
-def test_a_missing_or_broken_demo_model_names_the_file_and_the_remedy(pack: ModuleType, weights: Path) -> None:
-    remedy = "git checkout -- nodes/demo/weights/shapes_eps.safetensors"
-    with pytest.raises(ValueError, match=rf"shapes_eps\.safetensors cannot be used: .*{remedy}"):
-        pack.nodes.demo.model.load("eps")
-    file = weights / "shapes_eps.safetensors"
+def test_a_missing_or_broken_demo_model_names_the_file_and_the_remedy(
+    pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = pack.nodes.demo.model
+    file = tmp_path / demo.FILE.relative_to(demo.FILE.parents[3])
+    file.parent.mkdir(parents=True)
+    monkeypatch.setattr(demo, "FILE", file)
+    remedy = "git checkout -- nodes/demo/weights/stones.safetensors"
+    with pytest.raises(ValueError, match=rf"stones\.safetensors cannot be used: .*{remedy}"):
+        demo.load("eps")
     file.write_bytes(b"not a model")
     with pytest.raises(ValueError, match=remedy):
-        pack.nodes.demo.model.load("eps")
+        demo.load("eps")
     save_file({"wrong": torch.zeros(1)}, file)
     with pytest.raises(ValueError, match=remedy):
-        pack.nodes.demo.model.load("eps")
+        demo.load("eps")
 
 
 def test_packed_weights_come_back_within_half_a_step(pack: ModuleType) -> None:
@@ -46,8 +42,24 @@ def test_packed_weights_come_back_within_half_a_step(pack: ModuleType) -> None:
     assert ((restored["a.weight"] - weights["a.weight"]).abs() <= step * 0.501).all()
 
 
+def test_both_variants_are_one_denoiser(pack: ModuleType) -> None:
+    """On a flow path x = (1 - s) x0 + s n it is the denoiser of x / (1 - s) at the noise level s / (1 - s)."""
+    demo = pack.nodes.demo.model
+    eps, flow = (demo.load(variant).model for variant in demo.VARIANTS)
+    sigma = eps.model_sampling.sigmas[torch.tensor([20, 400, 999])]
+    share = sigma / (1 + sigma)
+    noisy = (0.25 + sigma.square()).sqrt().view(-1, 1, 1, 1) * torch.randn(
+        3, 3, demo.SIZE, demo.SIZE, generator=torch.Generator().manual_seed(0)
+    )
+    tokens = demo.tokens(torch.tensor([0, 1, 3]), torch.tensor([0, 2, 5]))
+    with torch.inference_mode():
+        clean = eps.apply_model(noisy, sigma, c_crossattn=tokens)
+        same = flow.apply_model((1 - share).view(-1, 1, 1, 1) * noisy, share, c_crossattn=tokens)
+    torch.testing.assert_close(same, clean, atol=1e-4, rtol=1e-3)
+
+
 def test_a_few_steps_of_euler_are_recognisable(pack: ModuleType) -> None:
-    """The shipped models draw what they are asked for: at least 23 of 24 shapes and colors."""
+    """The shipped model draws what it is asked for: at least 23 of 24 shapes and colors."""
     import nodes
 
     labels = torch.arange(24)

@@ -61,7 +61,7 @@ def test_a_control_net_steers(pack: ModuleType) -> None:
 
     class PixelControlNet(comfy.cldm.cldm.ControlNet):
         def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-            return super().forward(torch.nn.functional.pixel_unshuffle(x, 2), *args, **kwargs)
+            return super().forward(torch.nn.functional.pixel_unshuffle(x, 4), *args, **kwargs)
 
     config = {key: value for key, value in demo_model.UNET.items() if key not in ("out_channels", "legacy")}
     del config["transformer_depth_output"]
@@ -70,7 +70,7 @@ def test_a_control_net_steers(pack: ModuleType) -> None:
     generator = torch.Generator().manual_seed(0)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.05, generator=generator)
-    control = comfy.controlnet.ControlNet(network, compression_ratio=4, load_device=demo["model"].load_device)
+    control = comfy.controlnet.ControlNet(network, compression_ratio=2, load_device=demo["model"].load_device)
     hint = torch.rand(1, 128, 128, 3, generator=generator)
     (steered,) = nodes.ControlNetApply().apply_controlnet(demo["positive"], control, hint, 0.3)
     result = lml(pack, demo | {"positive": steered})

@@ -165,7 +165,7 @@ def test_the_archive_works_in_a_fresh_comfyui_and_leaves_nothing_behind(archive:
     with comfyui(tmp_path) as client:
         before = {path for path in tmp_path.rglob("*") if path.is_file()}
         workflow = client.to_api(json.loads((pack / "workflows" / "LML_Demo.json").read_text()))
-        (pictures,) = client.run(cell_prompt(workflow, "lml", 3, ("star", "blue"))).images.values()
+        (pictures,) = client.run(cell_prompt(workflow, ("lml", "normal", 3), ("star", "blue"))).images.values()
         assert pictures
         assert requests.get(f"{client.url}/extensions/{PACK}/docs/LMLKSampler.md", timeout=10).ok
         assert "LML_Demo" in requests.get(f"{client.url}/workflow_templates", timeout=10).json()[PACK]

@@ -35,7 +35,6 @@ HEAVY = (
 RUN = [name for name in FILES if FULL or name not in HEAVY]
 SIZES = {
     "LML_Demo": {(256, 256)},
-    "LML Compare": {(32, 32)},
     "LML SD 1.5 hires fix": {(64, 64), (96, 96)},
     "LML Wan 2.1 text to video": {(64, 32)},
 }

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from shapes import draw
+from stones import draw
 from torch import Tensor
 from torch_fidelity import FeatureExtractorBase, register_dataset, register_feature_extractor
 from torch_fidelity.registry import DATASETS_REGISTRY, FEATURE_EXTRACTORS_REGISTRY
@@ -23,8 +23,8 @@ from .errors import EvaluationError
 
 LITE = "efficientnet-lite0"
 FID_EXTRACTOR = "inception-v3-compat"
-SHAPES = "shapes"
-SHAPES_COUNT = 2304
+STONES = "stones"
+STONES_COUNT = 2304
 BATCH = 32
 Features = NDArray[np.float32]
 
@@ -64,11 +64,11 @@ class EfficientNetLite0(FeatureExtractorBase):
         return (self.network.extract_features((pictures - 127) / 128).mean((2, 3)),)
 
 
-class Shapes(torch.utils.data.Dataset[Tensor]):
+class Stones(torch.utils.data.Dataset[Tensor]):
     """What the demo model was trained on: the same number of pictures of every shape and color."""
 
     def __init__(self, root: str | None = None, download: bool = False) -> None:
-        labels = torch.arange(SHAPES_COUNT)
+        labels = torch.arange(STONES_COUNT)
         drawn = draw(labels % 4, labels // 4 % 6, torch.Generator().manual_seed(0))
         self.pictures = ((drawn / 2 + 0.5) * 255).round().clamp(0, 255).to(torch.uint8)
 
@@ -83,8 +83,8 @@ def register() -> None:
     """Make them known to torch-fidelity, once."""
     if LITE not in FEATURE_EXTRACTORS_REGISTRY:
         register_feature_extractor(LITE, EfficientNetLite0)
-    if SHAPES not in DATASETS_REGISTRY:
-        register_dataset(SHAPES, Shapes)
+    if STONES not in DATASETS_REGISTRY:
+        register_dataset(STONES, Stones)
 
 
 class Extractor:

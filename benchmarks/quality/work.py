@@ -70,7 +70,8 @@ def versions() -> Record:
     """What decides all figures: the packages and the code that measures."""
     names = ("bare", "exact", "network", "zoo_problem", "published", "measures", "probing", "work")
     measured = [HERE / f"{name}.py" for name in names]
-    measured += [HERE.parent / "shapes.py", *(ROOT / "nodes" / "demo" / "weights").glob("*.safetensors")]
+    measured += [HERE.parent / name for name in ("shapes.py", "stones.py")]
+    measured += (ROOT / "nodes" / "demo" / "weights").glob("*.safetensors")
     packs = {folder.name: hash_of(folder.rglob("*.py")) for folder in other_packs()}
     own = {"comfyui": comfyui_version, "torch": torch.__version__, "benchmark": hash_of(measured)}
     return {**own, "packs": packs} if packs else own

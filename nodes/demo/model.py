@@ -1,6 +1,7 @@
 """The demo model as a ComfyUI MODEL.
 
-A UNet of ComfyUI's own classes (3.5 M parameters) on 32 x 32 pixels; shape and color are two cross-attention tokens.
+One denoiser of ComfyUI's own UNet (3.6 M parameters) on 64 x 64 pixels, on a noise-prediction and on a flow path; shape
+and color are two cross-attention tokens.
 """
 
 from pathlib import Path
@@ -16,16 +17,16 @@ from .. import host
 SHAPES = ("circle", "square", "triangle", "star")
 COLORS = ("red", "orange", "yellow", "green", "blue", "violet")
 VARIANTS = ("eps", "flow")
-SIZE = 32
+SIZE = 64
 TOKEN_WIDTH = 16
 SCALE = ".scale"
 
-FOLDER = Path(__file__).parent / "weights"
+FILE = Path(__file__).parent / "weights" / "stones.safetensors"
 
 UNET = {
     "image_size": SIZE,
-    "in_channels": 12,
-    "out_channels": 12,
+    "in_channels": 48,
+    "out_channels": 48,
     "model_channels": 64,
     "num_res_blocks": 1,
     "channel_mult": (1, 2),
@@ -38,7 +39,7 @@ UNET = {
     "legacy": False,
     "use_linear_in_transformer": True,
 }
-"""Configuration of ComfyUI's UNetModel. 12 channels: the RGB of 2 x 2 pixels."""
+"""Configuration of ComfyUI's UNetModel. 48 channels: the RGB of 4 x 4 pixels."""
 
 
 def tokens(shapes: Tensor, colors: Tensor) -> Tensor:
@@ -58,13 +59,8 @@ def conditioning(shape: str | None, color: str | None) -> list[Any]:
 
 
 def empty_latent(batch_size: int) -> dict[str, Tensor]:
-    """LATENT of the demo model's size: `[B, 3, 32, 32]`."""
+    """LATENT of the demo model's size: `[B, 3, 64, 64]`."""
     return {"samples": torch.zeros(batch_size, 3, SIZE, SIZE)}
-
-
-def weights_file(variant: str) -> Path:
-    """Where the weights of a variant are."""
-    return FOLDER / f"shapes_{variant}.safetensors"
 
 
 def load(variant: str) -> Any:
@@ -73,22 +69,21 @@ def load(variant: str) -> Any:
     Raises:
         ValueError: the file is missing or broken; the message names it and how to restore it.
     """
-    path = weights_file(variant)
     try:
-        return host.pixels.model(unpack(load_file(path)), UNET, flow=variant == "flow")
+        return host.pixels.model(unpack(load_file(FILE)), UNET, flow=variant == "flow")
     except (OSError, SafetensorError, RuntimeError) as error:
-        pack = FOLDER.parents[2]
+        pack = FILE.parents[3]
         raise ValueError(
-            f"The demo model's file {path} cannot be used: {error}. Restore it: run "
-            f"`git checkout -- {path.relative_to(pack).as_posix()}` in {pack}, or reinstall LML Sampler."
+            f"The demo model's file {FILE} cannot be used: {error}. Restore it: run "
+            f"`git checkout -- {FILE.relative_to(pack).as_posix()}` in {pack}, or reinstall LML Sampler."
         ) from error
 
 
 def pack(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Float weights as they ship: 8-bit integers with one scale for each output of a layer, a quarter of the size."""
+    """Float weights as they ship: layers in 8-bit integers with one scale for each output, a quarter of the size."""
     result = {}
     for name, value in weights.items():
-        if value.ndim > 1:
+        if value.ndim > 1 and name.endswith(".weight"):
             scale = value.abs().flatten(1).amax(1).clamp_min(1e-8).view(-1, *[1] * (value.ndim - 1)) / 127
             result[name], result[name + SCALE] = (value / scale).round().to(torch.int8), scale.contiguous()
         else:

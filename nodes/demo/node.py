@@ -1,4 +1,4 @@
-"""The toy model that ships with the pack: shapes of 32 x 32 pixels, to try the nodes without a download."""
+"""The toy model that ships with the pack: shapes of 64 x 64 pixels, to try the nodes without a download."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class LMLDemoModel(io.ComfyNode):
             display_name="LML Demo Model",
             category="model/loaders",
             description="A small model to try the nodes with, not to make art: it ships with the pack and draws one "
-            "coloured shape in 32 x 32 pixels.",
+            "coloured shape in 64 x 64 pixels.",
             search_aliases=["lml", "demo", "toy", "test model", "shapes", "tiny model"],
             inputs=[
                 io.Combo.Input(
@@ -46,7 +46,7 @@ class LMLDemoModel(io.ComfyNode):
                 io.Model.Output(tooltip="The demo model."),
                 io.Conditioning.Output(display_name="positive", tooltip="The shape and color chosen."),
                 io.Conditioning.Output(display_name="negative", tooltip="No shape and no color, for negative."),
-                io.Latent.Output(tooltip="Empty pictures of 32 x 32 pixels."),
+                io.Latent.Output(tooltip="Empty pictures of 64 x 64 pixels."),
                 io.Vae.Output(tooltip="Turns the model's latents into pictures (they are pixels already)."),
             ],
         )
