@@ -1,7 +1,7 @@
 """`make demo`: LML beside ComfyUI's own samplers in the real ComfyUI, as a picture and a table.
 
-Runs the shipped workflow over ComfyUI's HTTP API: the same seed and steps for every sampler, once with the schedule that
-its node begins with and once with the same for all, and a converged run as the reference. `--open` leaves ComfyUI
+Runs the shipped workflow over ComfyUI's HTTP API: the same seed and steps for every sampler, once with the schedule
+that its node begins with and once with the same for all, and a converged run as the reference. `--open` leaves ComfyUI
 running for the browser instead.
 """
 

@@ -28,7 +28,7 @@ def picture(client: Client, node: str, output: int, links: dict[str, int], input
     linked = {key: ["demo", slot] for key, slot in links.items()}
     prompt = {
         "demo": {"class_type": "LMLDemoModel", "inputs": {"batch_size": 1}},
-        "node": {"class_type": node, "inputs": linked | {"seed": 7, "cfg": 5.0} | inputs},
+        "node": {"class_type": node, "inputs": linked | {"seed": 7, "cfg": 3.0} | inputs},
         "shown": {"class_type": "PreviewImage", "inputs": {"images": ["node", max(output, 0)]}},
     }
     images = client.run(client.filled(prompt)).images
