@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from core_runs import rms
 from torch import Tensor
 
 KINDS = ["EPS", "V_PREDICTION", "FLOW"]
@@ -73,7 +74,7 @@ def test_neighbours_are_neighbouring_pictures(toys: ModuleType, models: dict[str
         return sample(toys, patched, name, scheduled(patched, "simple", 8), latent)
 
     def moved(name: str, place: Any, step: float) -> float:
-        return (picture(name, place, step) - picture(name, place, 0.0)).square().mean().sqrt().item()
+        return rms(picture(name, place, step) - picture(name, place, 0.0))
 
     moves = [moved("lml", place, 0.01) for place in places]
     assert max(moves) <= 3 * max(moved("dpmpp_2m", place, 0.01) for place in places) + 1e-4

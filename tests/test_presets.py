@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from core_runs import karras, run
+from core_runs import karras, rms, run
 from problems import guided, mixture, noise
 from torch import Tensor
 
@@ -54,7 +54,7 @@ def test_a_preset_is_not_further_from_the_picture_than_its_plain_scheme(preset: 
     converged = picture(kind, cfg, CONVERGED, LMLSettings(scheme="dpmsolver++", order=2, kappa=0.0))
 
     def apart(steps: int, chosen: LMLSettings) -> float:
-        return (picture(kind, cfg, steps, chosen) - converged).square().mean().sqrt().item()
+        return rms(picture(kind, cfg, steps, chosen) - converged)
 
     for steps in range(5, 21):
         assert 0 < apart(steps, settings) <= 1.2 * apart(steps, plain), steps

@@ -10,7 +10,7 @@ import pytest
 import torch
 from comfy_host.client import Client, PromptError
 from comfy_host.prompts import SUBJECT, Info, around
-from core_runs import SIGMAS
+from core_runs import SIGMAS, rms
 from demo_runs import Linked, lml, run, tiny_inputs
 from PIL import Image
 from problems import mixture, noise
@@ -113,7 +113,7 @@ def test_a_call_that_tells_nothing_new_is_named(pack: ModuleType) -> None:
         assert ("came of call 4" in report.conclusion()) == (name == "with")
     fine = torch.cat([torch.logspace(math.log10(8), -3, 4000, dtype=torch.float64), torch.zeros(1)])
     exact = sample_lml(model, STATE, fine, disable=True, settings=LMLSettings(kappa=0.0))
-    errors = {name: float((end - exact).square().mean().sqrt()) for name, end in ends.items()}
+    errors = {name: rms(end - exact) for name, end in ends.items()}
     assert errors["without"] == pytest.approx(errors["with"], rel=0.1)
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from comfy_host.client import Client, PromptError
 from comfy_host.prompts import SUBJECT, Info, around
+from core_runs import rms
 from demo_runs import Linked, built_in, lml, run, tiny_inputs
 
 # deis of ComfyUI uses what NumPy deprecates.
@@ -38,8 +39,8 @@ def test_the_report_is_what_the_samplers_do(pack: ModuleType, user_folder: Path,
     references = [built_in(linked, "dpmpp_2m", seed, 12, 4.0) for seed in (5, 6)]
 
     def measured(latent: Any) -> float:
-        distances = [(latent(5 + k) - reference).square().mean().sqrt() for k, reference in enumerate(references)]
-        return float(sum(distances) / 2)
+        distances = [rms(latent(5 + k) - reference) for k, reference in enumerate(references)]
+        return sum(distances) / 2
 
     for name in ("euler", "uni_pc"):
         expected = measured(lambda seed, name=name: built_in(linked, name, seed, 3, 4.0))
@@ -83,7 +84,7 @@ def test_the_reference_takes_no_step_of_rounding(
             host.sample(model, host.built_in_sampler(name), sigmas, 5, 4.0, positive, negative, latent)["samples"]
             for name, sigmas in (("dpmpp_2m", below), ("euler", levels))
         )
-    assert errors["euler"] == pytest.approx((euler - reference).square().mean().sqrt().item(), abs=2e-5)
+    assert errors["euler"] == pytest.approx(rms(euler - reference), abs=2e-5)
 
 
 def test_nothing_is_measured_twice(pack: ModuleType, user_folder: Path) -> None:
