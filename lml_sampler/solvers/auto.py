@@ -1,38 +1,38 @@
-"""The scheme `auto`: one damped Levenberg-Marquardt step in foresight, and one in hindsight.
+"""The scheme `auto`: one damped Levenberg-Marquardt step, trusted as far as the last forecast was right.
 
 Glossary (per sample; half_log_snr = log(alpha / sigma); s: this level, p: the call before, t: the next level)
     x, D        the state at s and the denoised prediction there
     e           the noise prediction (x - alpha D) / sigma
-    d           D minus the one before, without its part along e: how the picture turned
     P           the denoised prediction that was forecast for s when the step from p was taken
-    h           the length of a step in half_log_snr, at most 3 (pure noise is infinitely far)
+    r           D - P, what the forecast missed
+    h           the length of a step in half_log_snr, at most 2 (pure noise is infinitely far)
 
-Both steps solve the same problem. A model of the path asks for a change v of the prediction, the plain scheme for none:
+A model of the path asks for a change v of the prediction, the plain scheme for none. The damped problem lies between:
 
-    argmin_u |u - v|^2 + mu |u|^2  =  v / (1 + mu),      mu = lambda (25 |alpha v / sigma|^2 / |e|^2 + doubt)
+    argmin_u |u - v|^2 + mu |u|^2  =  tau v,     tau = 1 / (1 + mu),     mu = 25 lambda |alpha r / sigma|^2 / |e|^2
 
-so a change is followed as far as it is small beside the noise prediction: where the path turns more, a line through
-two points says less. lambda = 0 trusts the model; a large lambda leaves the plain step.
+so v is followed as far as the last forecast missed little beside the noise prediction. lambda = 0 trusts the model;
+a large lambda leaves the plain step. kappa is the share of the result that is followed.
 
-    hindsight   r = D - P is what the forecast missed. Had it been known, the step from p would have ended at
+    hindsight   Had r been known, the step from p would have ended at
 
-                    x + kappa b (alpha_s - alpha_p sigma_s / sigma_p) r / (1 + mu(r)),   b = 1 / (1 - exp(-h)) - 1 / h
+                    x + kappa tau (m - 1/12) (alpha_s - alpha_p sigma_s / sigma_p) r
 
-                (D linear in half_log_snr on that step). D follows x as for data of unit width,
-                dD/dx = alpha / (alpha^2 + sigma^2). No model call is needed; UniPC and SA-Solver correct so as well.
-                doubt = 0.
+                m is the mean over a step of a change that is 1 at its end: half-way between an even growth, 1/2, and
+                one that is linear in half_log_snr, 1 / (1 - exp(-h)) - 1 / h. 1/12 is the weight of a second difference
+                (Adams-Moulton): what was missed is partly that the path bends. No call of the model is needed.
 
-    foresight   the picture goes on turning as it turned, at most once more:
+    foresight   The picture goes on changing as it changed, at most once more, and some of what was missed is missed
+                again. With d = D - D before + 0.2 (1 + reach) r, without its part along e,
 
-                    D_t = D + kappa d reach / (1 + mu(d)),     reach = min(1, h / h before)
+                    D_t = D + tau reach d,     reach = min(1, h / h before)
 
-                and half of it on average over the step. doubt = |r|^2 / (4 |D - D before|^2): how much of the last
-                change no forecast knew.
+                and on average over the step kappa m of that change.
 
-    length      |e| goes on as for data of one width w: 1 / |e|^2 is linear in 1 / sigma^2, and two calls tell w.
-                It is followed as far as the two above are, and less where it missed the last length of e.
+    length      |e| goes on as for data of width w: two calls tell it, and it counts as far as it was the same before.
+                This change, too, is followed by kappa tau.
 
-A step to sigma 0 ends at the smallest level that the model knows. kappa is the share of all that is followed.
+A step to sigma 0 ends at the smallest level that the model knows.
 """
 
 import math
@@ -44,22 +44,17 @@ from torch import Tensor
 from ..correction import nonzero
 from ..damping import MOST_DAMPING
 from ..parametrization import Level
-from ..settings import LMLSettings
 from ..step import Figures, Step, plain_step
 
 SENSITIVITY = 25.0
-"""How much a change is damped at lambda 1. Of the exact next change of a path half was right where |alpha v / sigma|^2
-was near 0.02 |e|^2, hardly any above 0.3 |e|^2, with guidance and without; from 12 to 50 little changes."""
+"""How much what was missed damps at lambda 1; from 12 to 50 little changes."""
 
-UNKNOWN = 0.25
-"""How much the turn is damped at lambda 1 where nothing of the last change was forecast. Far above the width of the
-data |e|^2 does not show that a network is wrong; this does."""
+MISSED_AGAIN = 0.2
+"""How much of what was missed is added to the next change, twice that on a step as long as the last one. From 0.15 to
+0.25 little changes; 0.5, all of the second difference, is far worse on networks."""
 
-LENGTH_SENSITIVITY = 100.0
-"""How much the length is damped at lambda 1, in units of the squared error of its last forecast."""
-
-LONGEST_STEP = 3.0
-"""In half_log_snr. A longer step counts as this long; from 1 to 6 little changes."""
+LONGEST_STEP = 2.0
+"""In half_log_snr. A longer step counts as this long; from 1.5 to 3 little changes."""
 
 
 class AutoState(NamedTuple):
@@ -67,24 +62,33 @@ class AutoState(NamedTuple):
 
     level: Level
     denoised: Tensor
-    """D in hindsight, `[B, ...]`."""
+    """D, `[B, ...]`."""
     forecast: Tensor
     """The next D as it was forecast, `[B, ...]`."""
-    energy: Tensor
-    """|e|^2, `[B, 1, ...]`, not 0."""
-    length: Tensor | None = None
-    """The next |e| as it was forecast, in units of this one, `[B, 1, ...]`; None after a plain step."""
+    squared: Tensor
+    """|sigma e|^2, `[B, 1, ...]`, not 0."""
+    width: Tensor | None = None
+    """w^2 in units of the size of the latent, `[B, 1, ...]`; None after a plain step."""
 
 
-class Hindsight(NamedTuple):
-    """The step before, done again."""
+class Weights(NamedTuple):
+    """The next state and the next D by how much they hold of sigma e and of d, each `[B, 1, ...]`, beside D itself."""
 
-    x: Tensor
-    denoised: Tensor
-    trust: Tensor
-    """1 / (1 + mu), `[B, 1, ...]`."""
-    missed: Tensor
-    """|r|^2, `[B, 1, ...]`."""
+    own: Tensor
+    other: Tensor
+    own_ahead: Tensor
+    other_ahead: Tensor
+
+
+class Length(NamedTuple):
+    """How |e| goes on, each `[B, 1, ...]`."""
+
+    mean: Tensor
+    """By how much it changes on average over the step, in units of the present one."""
+    end: Tensor
+    """The same at its end."""
+    width: Tensor
+    """For `AutoState`."""
 
 
 class AutoSolver:
@@ -97,137 +101,110 @@ class AutoSolver:
         self, x: Tensor, denoised: Tensor, step: Step, state: AutoState | None
     ) -> tuple[Tensor, AutoState, Figures | None]:
         here, target, weight, settings = step.here, step.target, step.weight, step.settings
-        if state is None or not step.corrected:
-            noise = torch.sub(x, denoised, alpha=here.alpha)
-            energy = nonzero(dot(noise, noise, weight) / here.sigma**2)
-            figures = Figures(noise / here.sigma, _previous(x, state, here)) if step.recorded else None
-            return plain_step(x, denoised, here, target), AutoState(here, denoised, denoised, energy), figures
-
-        start, followed, missed = x, None, None
-        if not settings.stochastic:  # fresh noise is nothing that a better step would have foreseen
-            x, denoised, followed, missed = _hindsight(x, denoised, step, state)
         noise = torch.sub(x, denoised, alpha=here.alpha)  # sigma e
-        del x
-        change = denoised - state.denoised
-        seen = _measure(noise, change, missed, step, state)
-        kept = _forecast_length(seen, followed, step, state)
+        if state is None or not step.corrected:
+            figures = Figures(noise / here.sigma, _previous(x, state, here)) if step.recorded else None
+            squared = nonzero(_dot(noise, noise, weight))
+            return plain_step(x, denoised, here, target), AutoState(here, denoised, denoised, squared), figures
 
-        kappa, ratio = settings.kappa, target.sigma / here.sigma
-        turn = seen.trust * _reach(state.level, here, step.end)
-        half = turn * (kappa / 2 * (target.alpha - here.alpha * ratio))
-        span = ratio - target.alpha / here.alpha
-        along = kept.mean * (kappa * span) - half * seen.along
-        if weight is not None:
-            half, along, turn, kept = half * weight, along * weight, turn * weight, kept.times(weight)
+        missed = denoised - state.forecast
+        trust = _trust(_dot(missed, missed, weight), step, state)
+        if not settings.stochastic:  # fresh noise is nothing that a better step would have foreseen
+            noise.addcmul_(_within(trust, weight), missed, value=settings.kappa * _hindsight(state.level, here))
+        reach = min(1.0, _step_length(here, step.end) / _step_length(state.level, here))
+        change = torch.sub(denoised, state.denoised).add_(missed, alpha=MISSED_AGAIN * (1 + reach))
+        del missed
+        squared = nonzero(_dot(noise, noise, weight))
+        length = _forecast_length(squared, step, state)
+        weights = _weigh(length, _dot(change, noise, weight) / squared, trust, reach, step)
+        ratio = target.sigma / here.sigma
         moved = denoised if target.alpha == 1 else denoised * target.alpha
-        moved = torch.addcmul(moved, along + ratio, noise).addcmul_(half, change)
+        moved = torch.addcmul(moved, _within(weights.own, weight) + ratio, noise)
+        moved.addcmul_(_within(weights.other, weight), change)
         forecast = denoised
         if target.sigma > 0:
-            lost = (kept.mean * span - kept.end * ratio) / target.alpha
-            forecast = torch.addcmul(denoised, turn, change).addcmul_(lost - turn * seen.along, noise)
-        figures = None
-        if step.recorded:
-            notes = ("no hindsight: the step before added noise",) if settings.stochastic else ()
-            corrected = (moved - start * (target.alpha / here.alpha)) / (span * here.sigma)
-            damping = (0.0, SENSITIVITY * settings.damping)
-            figures = Figures(noise / here.sigma, _previous(start, state, here), corrected, damping, followed, notes)
-        return moved, AutoState(here, denoised, forecast, seen.energy, kept.length), figures
+            forecast = torch.addcmul(denoised, _within(weights.own_ahead, weight), noise)
+            forecast.addcmul_(_within(weights.other_ahead, weight), change)
+        figures = _figures(x, noise, moved, trust, step, state) if step.recorded else None
+        return moved, AutoState(here, denoised, forecast, squared, length.width), figures
 
 
-class Seen(NamedTuple):
-    """How the prediction changed; each `[B, 1, ...]`."""
-
-    energy: Tensor
-    """|e|^2, not 0."""
-    along: Tensor
-    """<D - D before, sigma e> / |sigma e|^2."""
-    trust: Tensor
-    """1 / (1 + mu(d))."""
+def _trust(missed: Tensor, step: Step, state: AutoState) -> Tensor:
+    """tau, from |r|^2; |e| is the one of the step before."""
+    settings, here, before = step.settings, step.here, state.level
+    sensitivity = SENSITIVITY * settings.damping * (here.alpha * before.sigma / here.sigma) ** 2
+    return state.squared / torch.add(state.squared, missed, alpha=min(sensitivity, MOST_DAMPING))
 
 
-class Length(NamedTuple):
-    """How the length of e goes on; each `[B, 1, ...]`."""
-
-    mean: Tensor
-    """By how much it changes on average over the step, in units of the present one, damped."""
-    end: Tensor
-    """The same at the end of the step."""
-    length: Tensor
-    """The length at the end, not damped."""
-
-    def times(self, weight: Tensor) -> "Length":
-        return Length(self.mean * weight, self.end * weight, self.length)
+def _hindsight(before: Level, here: Level) -> float:
+    """How far the state moves for what was missed."""
+    return (_mean(_step_length(before, here)) - 1 / 12) * (here.alpha - before.alpha * here.sigma / before.sigma)
 
 
-def _hindsight(x: Tensor, denoised: Tensor, step: Step, state: AutoState) -> Hindsight:
-    """The state and the prediction, had the step here known the prediction at its end."""
-    here, before, settings = step.here, state.level, step.settings
-    h = _step_length(before, here)
-    mean = -1 / math.expm1(-h) - 1 / h
-    surprise = denoised - state.forecast
-    if step.weight is not None:
-        surprise.mul_(step.weight)
-    missed = dot(surprise, surprise)
-    trust = _trust(settings, SENSITIVITY * (here.alpha / here.sigma) ** 2, missed, state.energy)
-    shift = mean * (here.alpha - before.alpha * here.sigma / before.sigma)
-    answer = here.alpha / (here.alpha**2 + here.sigma**2)
-    followed = trust * settings.kappa
-    x = torch.addcmul(x, followed, surprise, value=shift)
-    return Hindsight(x, torch.addcmul(denoised, followed, surprise, value=shift * answer), trust, missed)
+def _weigh(length: Length, along: Tensor, trust: Tensor, reach: float, step: Step) -> Weights:
+    """What the step does; `along` is <d, sigma e> / |sigma e|^2."""
+    here, target, kappa = step.here, step.target, step.settings.kappa
+    ratio, mean = target.sigma / here.sigma, _mean(_step_length(here, step.end))
+    span = ratio - target.alpha / here.alpha
+    own = torch.add(length.mean, along, alpha=mean * reach * here.alpha).mul_(trust).mul_(kappa * span)
+    other = trust * (-kappa * span * mean * reach * here.alpha)
+    if target.sigma == 0:
+        return Weights(own, other, own, other)
+    own_ahead = (length.mean * (span / target.alpha)).sub_(length.end, alpha=ratio / target.alpha)
+    own_ahead.sub_(along, alpha=reach).mul_(trust)
+    return Weights(own, other, own_ahead, trust * reach)
 
 
-def _measure(noise: Tensor, change: Tensor, missed: Tensor | None, step: Step, state: AutoState) -> Seen:
-    """How the prediction changed, and how far that is followed; `noise` is sigma e."""
-    here, settings = step.here, step.settings
-    squared = nonzero(dot(noise, noise, step.weight))
-    along = dot(change, noise, step.weight) / squared
-    length = dot(change, change, step.weight)
-    turned = (length - along * along * squared).clamp_min_(0)
-    trust = _trust(settings, SENSITIVITY * here.alpha**2, turned, squared)
-    if missed is not None:
-        # 1 / (1 / a + 1 / b - 1): the two dampings add up.
-        trust = 1 / (1 / nonzero(trust) + 1 / nonzero(_trust(settings, UNKNOWN, missed, nonzero(length))) - 1)
-    return Seen(nonzero(squared / here.sigma**2), along, trust)
-
-
-def _forecast_length(seen: Seen, followed: Tensor | None, step: Step, state: AutoState) -> Length:
-    """How |e| goes on, as far as that is followed.
+def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
+    """How |e| goes on.
 
         |e|^2 = tau^2 / (tau^2 + w^2),  tau = sigma / alpha
 
-    is exact for Gaussian data of any width w. A prediction that did not shrink is taken to keep its length, and so is
-    one below the smallest level that the model knows.
+    for Gaussian data of width w, so two calls tell w. Far above the data a network's own errors look like width, and
+    where guidance ends e shrinks for another reason. So w^2 counts as far as it was the same before: by the root of
+    the ratio of the two. A prediction that did not shrink keeps its length, and so does one below the smallest level
+    that the model knows.
     """
     here, end, before = step.here, step.end, state.level
     start, stop = here.sigma / here.alpha, end.sigma / end.alpha
     passed = (start * max(before.alpha, 0.0) / before.sigma) ** 2
-    shrunk = seen.energy / state.energy
-    squared_width = (1 - shrunk).clamp_min_(0).mul_(start**2 / (1 - passed))
-    root = squared_width.mul_(1 - (stop / start) ** 2).add_(stop**2).sqrt_()
-    mean, last = (start + stop) / (start + root), stop / nonzero(root)
-    trust = seen.trust if followed is None else seen.trust * followed
-    if state.length is not None:
-        error = (shrunk.sqrt_() - state.length).square_()
-        trust = trust * _trust(step.settings, LENGTH_SENSITIVITY, error, torch.ones_like(error))
-    return Length((mean - 1 + step.rest * (last - mean)) * trust, (last - 1) * trust, last)
+    # w^2 tau^2 / (tau^2 + w^2), and w^2 itself in units of |e|^2, which is the size of the latent far above the data.
+    shrunk = (squared / state.squared).mul_(-((before.sigma / here.sigma) ** 2)).add_(1).clamp_min_(0)
+    width = (shrunk / squared).mul_((here.sigma * start) ** 2 / (1 - passed))
+    if state.width is None:
+        return Length(torch.zeros_like(width), torch.zeros_like(width), width)
+    agreement = (torch.minimum(width, state.width) / nonzero(torch.maximum(width, state.width))).sqrt_()
+    root = shrunk.mul_(agreement).mul_((start**2 - stop**2) / (1 - passed)).add_(stop**2).sqrt_()
+    mean = torch.add(root, start).reciprocal_().mul_(start + stop).sub_(1)
+    last = nonzero(root).reciprocal_().mul_(stop).sub_(1)
+    return Length(torch.lerp(mean, last, step.rest) if step.rest > 0 else mean, last, width)
 
 
-def _trust(settings: LMLSettings, sensitivity: float, change: Tensor, energy: Tensor) -> Tensor:
-    """1 / (1 + lambda sensitivity change / energy): the share of a change that is followed; all squared lengths."""
-    return energy / torch.add(energy, change, alpha=min(sensitivity * settings.damping, MOST_DAMPING))
+def _figures(x: Tensor, noise: Tensor, moved: Tensor, trust: Tensor, step: Step, state: AutoState) -> Figures:
+    """What a recorded step shows."""
+    here, target = step.here, step.target
+    notes = ("no hindsight: the step before added noise",) if step.settings.stochastic else ()
+    signal = target.alpha / here.alpha
+    corrected = (moved - x * signal) / (target.sigma - signal * here.sigma)
+    previous = _previous(x, state, here)
+    return Figures(noise / here.sigma, previous, corrected, (1 / nonzero(trust) - 1, 0.0), trust, notes)
 
 
-def dot(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
+def _within(share: Tensor, weight: Tensor | None) -> Tensor:
+    """A share of each sample, where it is sampled."""
+    return share if weight is None else share * weight
+
+
+def _dot(first: Tensor, second: Tensor, weight: Tensor | None) -> Tensor:
     """<first, second> per sample, `[B, 1, ...]`, in one pass over the latent."""
-    if weight is not None:
-        first = first * weight
-    products = torch.linalg.vecdot(first.flatten(1), second.flatten(1))
+    products = torch.linalg.vecdot(_within(first, weight).flatten(1), second.flatten(1))
     return products.view(-1, *[1] * (first.ndim - 1))
 
 
-def _reach(before: Level, here: Level, end: Level) -> float:
-    """How often the last change is repeated by the end of the step."""
-    return min(1.0, _step_length(here, end) / _step_length(before, here))
+def _mean(h: float) -> float:
+    """m of a step of length h."""
+    h = max(h, 1e-4)
+    return 0.25 + (-1 / math.expm1(-h) - 1 / h) / 2
 
 
 def _step_length(high: Level, low: Level) -> float:
