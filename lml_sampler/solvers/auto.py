@@ -109,10 +109,11 @@ class AutoSolver:
 
         missed = denoised - state.forecast
         trust = _trust(_dot(missed, missed, weight), step, state)
+        reach = min(1.0, _step_length(here, step.end) / _step_length(state.level, here))
+        change = denoised - state.denoised
         if not settings.stochastic:  # fresh noise is nothing that a better step would have foreseen
             noise.addcmul_(_within(trust, weight), missed, value=settings.kappa * _hindsight(state.level, here))
-        reach = min(1.0, _step_length(here, step.end) / _step_length(state.level, here))
-        change = torch.sub(denoised, state.denoised).add_(missed, alpha=MISSED_AGAIN * (1 + reach))
+            change.add_(missed, alpha=MISSED_AGAIN * (1 + reach))
         del missed
         squared = nonzero(_dot(noise, noise, weight))
         length = _forecast_length(squared, step, state)
@@ -183,11 +184,13 @@ def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
 def _figures(x: Tensor, noise: Tensor, moved: Tensor, trust: Tensor, step: Step, state: AutoState) -> Figures:
     """What a recorded step shows."""
     here, target = step.here, step.target
-    notes = ("no hindsight: the step before added noise",) if step.settings.stochastic else ()
+    stochastic = step.settings.stochastic
+    notes = ("no hindsight: the step before added noise",) if stochastic else ()
     signal = target.alpha / here.alpha
     corrected = (moved - x * signal) / (target.sigma - signal * here.sigma)
     previous = _previous(x, state, here)
-    return Figures(noise / here.sigma, previous, corrected, (1 / nonzero(trust) - 1, 0.0), trust, notes)
+    damping = (1 / nonzero(trust) - 1, 0.0)
+    return Figures(noise / here.sigma, previous, corrected, damping, None if stochastic else trust, notes)
 
 
 def _within(share: Tensor, weight: Tensor | None) -> Tensor:
