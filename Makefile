@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process unless told otherwise: more threads than free cores make a step several times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup test test-full test-workflows test-hosts host-templates lint node-definitions workflows help-pictures demo demo-model bench-arithmetic bench-step-cost bench-quality bench-pairs bench-distilled zoo zoo-distill zoo-sheets eval-demo
+.PHONY: setup test test-full test-workflows test-hosts host-templates lint node-definitions workflows help-pictures demo demo-model bench-arithmetic bench-step-cost bench-quality bench-ablation bench-pairs bench-distilled zoo zoo-distill zoo-sheets eval-demo
 
 setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
@@ -62,6 +62,10 @@ bench-step-cost: setup
 # Every sampler against converged solutions (under 30 minutes on two cores; ARGS="--quick": under 3).
 bench-quality: setup
 	$(BIN)/python benchmarks/bench_quality.py $(ARGS)
+
+# What each term of the scheme auto earns (minutes, after zoo).
+bench-ablation: setup
+	$(BIN)/python benchmarks/bench_ablation.py
 
 # One schedule for all beside the best sampler and schedule of each cell (under an hour on two cores).
 bench-pairs: setup

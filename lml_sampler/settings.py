@@ -115,7 +115,7 @@ class LMLSettings:
             )
         if self.scheme == "auto" and self.damping_mode == "absolute":
             raise ValueError(
-                "damping_mode is 'absolute', but the scheme auto damps by how the path turns. "
+                "damping_mode is 'absolute', but the scheme auto has a damping of its own. "
                 "Set damping_mode to adaptive, or scheme to ddim, dpmsolver or dpmsolver++."
             )
         if self.arithmetic != "exact" and self.damping_mode != "absolute":

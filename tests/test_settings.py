@@ -22,7 +22,10 @@ from lml_sampler import LMLSettings
         ({"order": 2}, "order is 2, but the scheme auto is of order 1. Set order to 1, or scheme to"),
         ({"order": 2, "scheme": "ddim"}, "order is 2, but the scheme ddim is of order 1. Set order to 1, or scheme to"),
         *[
-            ({"damping_mode": mode}, f"damping_mode is '{mode}', but the scheme auto damps by how the path turns")
+            (
+                {"damping_mode": mode},
+                f"damping_mode is '{mode}', but the scheme auto has a damping of its own",
+            )
             for mode in ("relative", "absolute")
         ],
         ({"target": "increment"}, "target is 'increment' and arithmetic 'exact', but the scheme auto corrects the"),

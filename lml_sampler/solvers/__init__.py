@@ -21,7 +21,7 @@ def choose_solver(settings: LMLSettings, weight: Tensor | None) -> Solver:
     if settings.scheme == "auto":
         if settings.damping_mode != "adaptive":
             raise ValueError(
-                f"damping_mode is {settings.damping_mode!r}, but the scheme auto damps by how the path turns. "
+                f"damping_mode is {settings.damping_mode!r}, but the scheme auto has a damping of its own. "
                 "Set damping_mode to adaptive, or scheme to ddim, dpmsolver or dpmsolver++."
             )
         return AutoSolver()

@@ -109,7 +109,7 @@ class AutoSolver:
 
         missed = denoised - state.forecast
         trust = _trust(_dot(missed, missed, weight), step, state)
-        reach = min(1.0, _step_length(here, step.end) / _step_length(state.level, here))
+        reach = _reach(state.level, here, step.end)
         change = denoised - state.denoised
         if not settings.stochastic:  # fresh noise is nothing that a better step would have foreseen
             noise.addcmul_(_within(trust, weight), missed, value=settings.kappa * _hindsight(state.level, here))
@@ -174,11 +174,15 @@ def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
     width = (shrunk / squared).mul_((here.sigma * start) ** 2 / (1 - passed))
     if state.width is None:
         return Length(torch.zeros_like(width), torch.zeros_like(width), width)
-    agreement = (torch.minimum(width, state.width) / nonzero(torch.maximum(width, state.width))).sqrt_()
-    root = shrunk.mul_(agreement).mul_((start**2 - stop**2) / (1 - passed)).add_(stop**2).sqrt_()
+    root = shrunk.mul_(_agreement(width, state.width)).mul_((start**2 - stop**2) / (1 - passed)).add_(stop**2).sqrt_()
     mean = torch.add(root, start).reciprocal_().mul_(start + stop).sub_(1)
     last = nonzero(root).reciprocal_().mul_(stop).sub_(1)
     return Length(torch.lerp(mean, last, step.rest) if step.rest > 0 else mean, last, width)
+
+
+def _agreement(first: Tensor, second: Tensor) -> Tensor:
+    """1 where two widths are the same, less the more they differ."""
+    return (torch.minimum(first, second) / nonzero(torch.maximum(first, second))).sqrt_()
 
 
 def _figures(x: Tensor, noise: Tensor, moved: Tensor, trust: Tensor, step: Step, state: AutoState) -> Figures:
@@ -208,6 +212,11 @@ def _mean(h: float) -> float:
     """m of a step of length h."""
     h = max(h, 1e-4)
     return 0.25 + (-1 / math.expm1(-h) - 1 / h) / 2
+
+
+def _reach(before: Level, here: Level, end: Level) -> float:
+    """How often the last change is repeated by the end of the step."""
+    return min(1.0, _step_length(here, end) / _step_length(before, here))
 
 
 def _step_length(high: Level, low: Level) -> float:
