@@ -59,7 +59,7 @@ bench-arithmetic: setup
 bench-step-cost: setup
 	$(BIN)/python benchmarks/step_cost.py
 
-# Every sampler against converged solutions (under 30 minutes on two cores; ARGS="--quick": under 3).
+# Every sampler against converged solutions (17 minutes on two cores; ARGS="--quick": under 3).
 bench-quality: setup
 	$(BIN)/python benchmarks/bench_quality.py $(ARGS)
 
