@@ -13,7 +13,7 @@ from comfy_host.inprocess import load_pack
 from numpy.typing import NDArray
 from shapes import RGB
 from sklearn.neural_network import MLPClassifier
-from stones import SIZE, draw
+from stones import draw
 from torch import Tensor
 
 from .grid import Path
@@ -75,21 +75,22 @@ class NetworkProblem:
 
 
 class Features:
-    """The last hidden layer of a small classifier of 64 x 64 pictures.
+    """The last hidden layer of a small classifier of coloured pictures, all of one size, shrunk to 16 x 16.
 
     It names shape and color right in seven of eight new drawn pictures (24 classes).
     """
 
     def __init__(self, pictures: Tensor, labels: Tensor, seed: int) -> None:
-        """Train on pictures `[N, 3, 64, 64]` with labels `[N]`."""
+        """Train on pictures `[N, 3, H, W]` with labels `[N]`."""
+        self.shape = pictures.shape[1:]
         inputs, classes = _shrunk(pictures), labels.numpy()
         self.network = MLPClassifier((96, 24), learning_rate_init=2e-3, random_state=seed)
         for _ in range(TRAINING_EPOCHS):
             self.network.partial_fit(inputs, classes, classes=np.unique(classes))
 
     def __call__(self, pictures: Tensor) -> NDArray[np.float64]:
-        """Features `[B, 24]` of `[B, 3 * 64 * 64]`."""
-        values = _shrunk(pictures.unflatten(1, (3, SIZE, SIZE)))
+        """Features `[B, 24]` of `[B, 3 * H * W]`."""
+        values = _shrunk(pictures.unflatten(1, self.shape))
         for weights, biases in list(zip(self.network.coefs_, self.network.intercepts_, strict=True))[:-1]:
             values = np.maximum(values @ weights + biases, 0)
         return values
@@ -103,4 +104,4 @@ def features(seed: int) -> Features:
 
 
 def _shrunk(pictures: Tensor) -> NDArray[np.float64]:
-    return torch.nn.functional.avg_pool2d(pictures, 4).flatten(1).double().numpy()
+    return torch.nn.functional.adaptive_avg_pool2d(pictures, 16).flatten(1).double().numpy()
