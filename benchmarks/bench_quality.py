@@ -12,7 +12,7 @@ On what
               two schedulers each, 5 to 50 calls.
     patches   8 x 8 x 3 patches of the photographs that scikit-learn ships, classes by k-means; the same with one
               scheduler each.
-    network   the pack's demo model in ComfyUI, as eps and as flow, 10 pictures, CFG 1, 4, 7, one scheduler each, 5 to 20
+    network   the pack's demo model in ComfyUI, as eps and flow, 10 pictures, CFG 1, 4, 7, one scheduler each, 5 to 20
               calls; without the samplers that add noise, the `cfg_pp` ones and our variants, as a call is dear.
     zoo       the reported half of the zoo (`make zoo`): flow with shift 5 and 8, eps, v and x0, CFG 1, 3, 6 where the
               network has classes, 16 samples, 5 to 20 calls; the same samplers. Left out, and said, while the
