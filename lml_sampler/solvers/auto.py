@@ -32,7 +32,7 @@ a large lambda leaves the plain step. kappa is the share of the result that is f
     length      |e| goes on as for data of width w: two calls tell it, and it counts as far as it was the same before.
                 This change, too, is followed by kappa tau.
 
-A step to sigma 0 ends at the smallest level that the model knows.
+A step to sigma 0 ends at the smallest level that the model knows. After fresh noise r only damps.
 """
 
 import math
@@ -149,8 +149,6 @@ def _weigh(length: Length, along: Tensor, trust: Tensor, reach: float, step: Ste
     span = ratio - target.alpha / here.alpha
     own = torch.add(length.mean, along, alpha=mean * reach * here.alpha).mul_(trust).mul_(kappa * span)
     other = trust * (-kappa * span * mean * reach * here.alpha)
-    if target.sigma == 0:
-        return Weights(own, other, own, other)
     own_ahead = (length.mean * (span / target.alpha)).sub_(length.end, alpha=ratio / target.alpha)
     own_ahead.sub_(along, alpha=reach).mul_(trust)
     return Weights(own, other, own_ahead, trust * reach)
@@ -159,7 +157,7 @@ def _weigh(length: Length, along: Tensor, trust: Tensor, reach: float, step: Ste
 def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
     """How |e| goes on.
 
-        |e|^2 = tau^2 / (tau^2 + w^2),  tau = sigma / alpha
+        |e|^2 = t^2 / (t^2 + w^2),  t = sigma / alpha
 
     for Gaussian data of width w, so two calls tell w. Far above the data a network's own errors look like width, and
     where guidance ends e shrinks for another reason. So w^2 counts as far as it was the same before: by the root of
@@ -169,7 +167,7 @@ def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
     here, end, before = step.here, step.end, state.level
     start, stop = here.sigma / here.alpha, end.sigma / end.alpha
     passed = (start * max(before.alpha, 0.0) / before.sigma) ** 2
-    # w^2 tau^2 / (tau^2 + w^2), and w^2 itself in units of |e|^2, which is the size of the latent far above the data.
+    # w^2 t^2 / (t^2 + w^2), and w^2 itself in units of |e|^2, which is the size of the latent far above the data.
     shrunk = (squared / state.squared).mul_(-((before.sigma / here.sigma) ** 2)).add_(1).clamp_min_(0)
     width = (shrunk / squared).mul_((here.sigma * start) ** 2 / (1 - passed))
     if state.width is None:
