@@ -9,7 +9,6 @@ on (`make zoo`), both at 5, 8, 12 and 20 calls.
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
-from statistics import geometric_mean
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -17,6 +16,7 @@ import torch
 from quality.grid import Condition
 from quality.measures import median, rms
 from quality.running import load_quietly, trained
+from quality.summary import geometric_mean, table
 
 from lml_sampler import LMLSettings, sample_lml
 from lml_sampler.solvers import auto
@@ -95,7 +95,7 @@ def errors(conditions: list[Condition], settings: LMLSettings) -> Iterator[Error
             yield Errors(rms(squares), median(squares))
 
 
-def table() -> str:
+def ablation() -> str:
     """As Markdown."""
     groups = dict(GROUPS)
     if not trained(["fashion_flow", "tones_x0", "china_v", "stars_eps"]):
@@ -107,15 +107,14 @@ def table() -> str:
                 stack.enter_context(patch.object(auto, attribute, value))
             found[name] = {group: list(errors(conditions, settings)) for group, conditions in groups.items()}
     whole, euler = found["nothing"], found["all of it (euler)"]
-    lines = [f"| left out | {' | '.join(f'{group}, RMS / median' for group in groups)} | worse than euler |"]
-    lines.append("| --- |" + " --- |" * (len(groups) + 1))
+    rows = [["left out", *(f"{group}, RMS / median" for group in groups), "worse than euler"]]
     for name, mine in found.items():
-        cells = [_ratio(mine[group], whole[group]) for group in groups]
         worse = [
             ours.rms > plain.rms for group in groups for ours, plain in zip(mine[group], euler[group], strict=True)
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} | {sum(worse)} of {len(worse)} |")
-    return "\n".join(lines)
+        ratios = (_ratio(mine[group], whole[group]) for group in groups)
+        rows.append([name, *ratios, f"{sum(worse)} of {len(worse)}"])
+    return table(rows)
 
 
 def _ratio(mine: list[Errors], whole: list[Errors]) -> str:
@@ -128,7 +127,7 @@ def _ratio(mine: list[Errors], whole: list[Errors]) -> str:
 
 def main() -> None:
     load_quietly()
-    print(table())
+    print(ablation())
 
 
 if __name__ == "__main__":
