@@ -101,11 +101,9 @@ def test_two_actors_of_ray_one_killed(tmp_path: Path) -> None:
     """With a unit that kills its actor every time, and one that is refused."""
     store, todo = Store(tmp_path), stub_units(24, cells=24)
     stub = Stub(seconds=0.01, poison=frozenset({"cell 3"}), wrong=frozenset({"cell 5"}))
-    with store.owned(), ray_engine.cluster(None, cpus=2):
-        actors = ray_engine.make_actors(lambda number: StubInPlace(f"stub {number}", stub), 2, on_gpus=False)
-        store.hold_to(ray_engine.ask_actors(actors))
-        board = boards.Board(store, todo)
-        ray_engine.make_on_ray(board, actors)
+    with ray_engine.cluster(None, cpus=2):
+        workers = [ray_engine.RayWorker(lambda _: StubInPlace("stub", stub), number, False) for number in range(2)]
+        board = make_all(store, todo, workers)
     counts = simulate.outcome(store, board, 24, 0)
     assert (counts.files, counts.twice, counts.half_written) == (22, 0, 0)
     assert counts.deaths == boards.ATTEMPTS

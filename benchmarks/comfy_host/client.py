@@ -1,6 +1,5 @@
 """A small client of ComfyUI's HTTP and websocket API, used as it is."""
 
-import copy
 import io
 import json
 import struct
@@ -20,7 +19,7 @@ from PIL import Image
 from safetensors.torch import load
 from torch import Tensor
 
-from .prompts import WIDGETS, all_inputs_of, default
+from .prompts import with_defaults
 
 ANY_PROMPT = {
     "image": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
@@ -93,13 +92,7 @@ class Client:
 
     def filled(self, prompt: dict[str, Any]) -> dict[str, Any]:
         """A workflow in API form with the defaults of all widgets that it leaves out."""
-        info = self.object_info()
-        result = copy.deepcopy(prompt)
-        for node in result.values():
-            for key, (kind, options, optional) in all_inputs_of(info, node["class_type"]).items():
-                if key not in node["inputs"] and not optional:
-                    node["inputs"][key] = default(options) if kind in WIDGETS or "default" in options else None
-        return result
+        return with_defaults(prompt, self.object_info())
 
     def upload(self, name: str, image: Image.Image) -> None:
         """Put an image into ComfyUI's input folder."""

@@ -1,5 +1,6 @@
 """Workflows around one node, made from its definition: every socket fed, every output looked at."""
 
+import copy
 from typing import Any
 
 Prompt = dict[str, Any]
@@ -98,6 +99,17 @@ def _add(prompt: Prompt, info: Info, key: str, node: str, values: dict[str, Any]
 def default(options: dict[str, Any]) -> Any:
     """What a widget holds when its node is added."""
     return options["default"] if "default" in options else next(iter(options.get("options", [""])))
+
+
+def with_defaults(prompt: Prompt, info: Info) -> Prompt:
+    """A workflow with the defaults of all widgets that it leaves out; of unknown nodes ComfyUI itself says it."""
+    result = copy.deepcopy(prompt)
+    for node in result.values():
+        inputs = all_inputs_of(info, node["class_type"]) if node["class_type"] in info else {}
+        for key, (kind, options, optional) in inputs.items():
+            if key not in node["inputs"] and not optional and (kind in WIDGETS or "default" in options):
+                node["inputs"][key] = default(options)
+    return result
 
 
 def _feed(prompt: Prompt, info: Info, fed: str, name: str, kind: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What is to be made, who makes it, and what becomes of it: the same for every engine."""
+"""What is to be made, who makes it, and what becomes of it."""
 
 import threading
 import time
@@ -36,7 +36,7 @@ class Board:
 
     def __init__(self, store: Store, units: Sequence[Unit]) -> None:
         self.store, self.counts = store, Counts()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._lock = threading.Condition()
         self._attempts: Counter[str] = Counter()
         self._out: set[str] = set()
@@ -53,10 +53,10 @@ class Board:
                 self._left.append(unit)
                 self._pictures += unit.pictures
 
-    def take(self, wait: bool = True) -> Unit | None:
-        """The next unit; None when there is nothing more to do, or nothing now and `wait` is false."""
+    def take(self) -> Unit | None:
+        """The next unit; None when there is nothing more to do."""
         with self._lock:
-            while wait and not self._left and self._out and not self.error:
+            while not self._left and self._out and not self.error:
                 self._lock.wait(0.5)
             if self.error or not self._left:
                 return None
@@ -103,7 +103,7 @@ class Board:
             self._left.appendleft(unit)
             self._give_back(unit)
 
-    def stop(self, error: Exception) -> None:
+    def stop(self, error: BaseException) -> None:
         """End everything; what is made is kept."""
         with self._lock:
             self.error = self.error or error

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
 from .errors import EvaluationError
 from .measures import Array, Score
+from .pictures import Picture, batches
 
 SIGMA = 10.0
 SCALE = 1000.0
 BATCH = 16
-Pair = tuple[NDArray[np.uint8], str]
+Pair = tuple[Picture, str]
 
 
 class Clip:
@@ -30,16 +30,16 @@ class Clip:
         self._model: Any = CLIPModel.from_pretrained(folder, local_files_only=True).to(self._device).eval()
         self._processor: Any = CLIPProcessor.from_pretrained(folder, local_files_only=True)
 
-    def pictures(self, pictures: Iterable[NDArray[np.uint8]]) -> Array:
-        """`[n, d]` of pictures `[H, W, 3]`."""
-        return self._batches(pictures, self._pictures)
+    def pictures(self, pictures: Iterable[Picture]) -> Array:
+        """`[n, d]` of pictures."""
+        return np.concatenate([self._pictures(batch) for batch in batches(pictures, BATCH)])
 
     def scores(self, pairs: Iterable[Pair]) -> Array:
         """CLIPScore of every picture and its prompt: 100 max(cos, 0) (arXiv 2104.08718, without its factor 2.5)."""
-        return self._batches(pairs, self._scores)
+        return np.concatenate([self._scores(batch) for batch in batches(pairs, BATCH)])
 
     @torch.no_grad()
-    def _pictures(self, batch: list[NDArray[np.uint8]]) -> Array:
+    def _pictures(self, batch: list[Picture]) -> Array:
         inputs = self._processor(images=batch, return_tensors="pt").to(self._device)
         return normalize(_tensor(self._model.get_image_features(**inputs)), dim=-1).double().cpu().numpy()
 
@@ -49,16 +49,6 @@ class Clip:
         inputs = self._processor(text=texts, return_tensors="pt", padding=True, truncation=True).to(self._device)
         words = normalize(_tensor(self._model.get_text_features(**inputs)), dim=-1).double().cpu().numpy()
         return 100 * np.maximum((self._pictures([picture for picture, _ in batch]) * words).sum(1), 0)
-
-    @staticmethod
-    def _batches(items: Iterable[Any], work: Any) -> Array:
-        found, batch = [], []
-        for item in items:
-            batch.append(item)
-            if len(batch) == BATCH:
-                found.append(work(batch))
-                batch = []
-        return np.concatenate([*found, work(batch)] if batch else found)
 
 
 def _tensor(features: Any) -> torch.Tensor:

@@ -6,6 +6,8 @@ What takes seconds to import is imported where it is needed: stub workers start 
 import functools
 import json
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +65,15 @@ def make(options: Namespace) -> int:
     """Make what is not made; the exit status."""
     chosen = suite.load(options.suite)
     todo, store = units.units(chosen), Store(folder_of(options))
-    with store.owned():
+    with store.owned(), _workers(chosen, options) as workers:
         if options.again:
             store.forgive()
-        if options.engine == "ray":
-            board = _on_ray(chosen, todo, store, options)
-        else:
-            board = _here(chosen, todo, store, options)
+        store.hold_to(engines.ask_all(workers))
+        board = Board(store, todo)
+        if not board.is_over:
+            kept = store.path(todo[0]).read_bytes() if store.is_done(todo[0]) else None
+            engines.compare_workers(workers, todo[0], kept)
+            engines.make_in_threads(board, workers, options.patience)
     counts = board.counts
     print(f"{counts.made} units made, {counts.done_before} were made before, {counts.lost} times a worker died", end="")
     print(f", {len(counts.failed)} units cannot be made" if counts.failed else "")
@@ -82,45 +86,31 @@ def make(options: Namespace) -> int:
     return 1 if counts.failed else 0
 
 
-def _here(chosen: Suite, todo: list[Unit], store: Store, options: Namespace) -> Board:
+@contextmanager
+def _workers(chosen: Suite, options: Namespace) -> Iterator[list[Any]]:
+    """The workers that the options name, closed at the end of a `with`."""
     from .worker import ComfyWorker, OwnComfyWorker
 
     template = units.cell_workflow(chosen, units.cells(chosen)[0], chosen.template)
-    if options.server:
-        workers: list[Any] = [ComfyWorker(address, chosen.files, template) for address in options.server]
-    else:
-        workers = [
-            OwnComfyWorker(f"comfyui {number}", chosen.files, template, options.models, device)
-            for number, device in enumerate(devices(options.workers))
-        ]
-    try:
-        store.hold_to(engines.ask_all(workers))
-        board = Board(store, todo)
-        if not board.is_over:
-            engines.compare_workers(workers, todo[0], _kept(store, todo[0]))
-            engines.make_in_threads(board, workers, options.patience)
-        return board
-    finally:
+    with ExitStack() as stack:
+        if options.server:
+            workers: list[Any] = [ComfyWorker(address, chosen.files, template) for address in options.server]
+        elif options.engine == "ray":
+            from . import ray_engine
+
+            stack.enter_context(ray_engine.cluster(options.ray_address, cpus=options.workers or None))
+            gpus = ray_engine.gpus()
+            device = () if gpus else ("--cpu",)
+            new = functools.partial(_worker_of_actor, chosen.files, template, options.models, device)
+            workers = [ray_engine.RayWorker(new, number, bool(gpus)) for number in range(options.workers or gpus or 1)]
+        else:
+            workers = [
+                OwnComfyWorker(f"comfyui {number}", chosen.files, template, options.models, device)
+                for number, device in enumerate(devices(options.workers))
+            ]
         for worker in workers:
-            worker.close()
-
-
-def _on_ray(chosen: Suite, todo: list[Unit], store: Store, options: Namespace) -> Board:
-    from . import ray_engine
-
-    template = units.cell_workflow(chosen, units.cells(chosen)[0], chosen.template)
-    with ray_engine.cluster(options.ray_address, cpus=options.workers or None):
-        gpus = ray_engine.gpus()
-        count = options.workers or gpus or 1
-        device = () if gpus else ("--cpu",)
-        new = functools.partial(_worker_of_actor, chosen.files, template, options.models, device)
-        actors = ray_engine.make_actors(new, count, on_gpus=bool(gpus))
-        store.hold_to(ray_engine.ask_actors(actors))
-        board = Board(store, todo)
-        if not board.is_over:
-            ray_engine.compare_actors(actors, todo[0], _kept(store, todo[0]))
-            ray_engine.make_on_ray(board, actors, options.patience)
-        return board
+            stack.callback(worker.close)
+        yield workers
 
 
 def _worker_of_actor(files: Any, template: Any, models: Path | None, device: Any, number: int) -> Any:
@@ -137,10 +127,6 @@ def devices(workers: int) -> list[tuple[str, ...]]:
     if not gpus:
         return [("--cpu",)] * (workers or 1)
     return [("--cuda-device", str(number % gpus)) for number in range(workers or gpus)]
-
-
-def _kept(store: Store, unit: Unit) -> bytes | None:
-    return store.path(unit).read_bytes() if store.is_done(unit) else None
 
 
 def score(options: Namespace) -> None:

@@ -1,6 +1,7 @@
-"""Where the units are made: by workers in threads of this process; `ray_engine` does the same on a Ray cluster.
+"""How the units are made: each worker has a thread of this process, wherever it works itself.
 
-Both take units from a `Board` and give it what came of them. A worker that dies costs the unit that it was making.
+The threads take units from a `Board` and give it what came of them. A worker that dies costs the unit that it was
+making.
 """
 
 import threading
@@ -114,7 +115,11 @@ def make_in_threads(board: Board, workers: Sequence[Worker], patience: float = P
     Raises:
         EvaluationError: all workers are out of reach.
     """
-    _in_threads(lambda worker: _work(board, worker, patience), workers)
+    try:
+        _in_threads(lambda worker: _work(board, worker, patience), workers)
+    except KeyboardInterrupt as error:  # the threads are to ask for nothing more, of a Ray that is gone for example
+        board.stop(error)
+        raise
     if not board.is_over:
         raise EvaluationError("All workers are out of reach: start them and run the same command, nothing is lost.")
 

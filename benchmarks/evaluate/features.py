@@ -20,6 +20,7 @@ from torch_fidelity.registry import DATASETS_REGISTRY, FEATURE_EXTRACTORS_REGIST
 from torch_fidelity.utils import create_feature_extractor
 
 from .errors import EvaluationError
+from .pictures import Picture, batches, in_folder
 
 LITE = "efficientnet-lite0"
 FID_EXTRACTOR = "inception-v3-compat"
@@ -108,23 +109,18 @@ class Extractor:
         given = f", {hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}" if weights and weights.is_file() else ""
         self.identity = f"{name}, layer {layer}, {package} {version}{given}"
 
-    def __call__(self, pictures: Iterable[NDArray[np.uint8] | Tensor]) -> Features:
+    def __call__(self, pictures: Iterable[Picture | Tensor]) -> Features:
         """`[n, d]` of pictures `[H, W, 3]`, or tensors `[3, H, W]`, in uint8."""
-        found, batch = [], []
-        for picture in pictures:
-            batch.append(picture if isinstance(picture, Tensor) else torch.from_numpy(picture.copy()).movedim(-1, 0))
-            if len(batch) == BATCH:
-                found.append(self._of(batch))
-                batch = []
-        if batch:
-            found.append(self._of(batch))
+        found = [self._of(batch) for batch in batches(pictures, BATCH)]
         if not found:
             raise EvaluationError("There are no pictures to take features of.")
         return np.concatenate(found)
 
     @torch.no_grad()
-    def _of(self, batch: list[Tensor]) -> Features:
-        stacked = torch.stack(batch)
+    def _of(self, batch: list[Picture | Tensor]) -> Features:
+        stacked = torch.stack(
+            [each if isinstance(each, Tensor) else torch.from_numpy(each.copy()).movedim(-1, 0) for each in batch]
+        )
         (features,) = self._network(stacked.cuda() if self._cuda else stacked)
         return features.float().cpu().numpy()
 
@@ -145,10 +141,7 @@ def reference(name: str, extractor: Extractor) -> Features:
         raise EvaluationError(
             f"The reference {name} is no folder, no .npz file and none of {sorted(DATASETS_REGISTRY)}."
         )
-    from PIL import Image
-
-    files = sorted(each for each in path.rglob("*") if each.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"))
-    return extractor(np.asarray(Image.open(file).convert("RGB")) for file in files)
+    return extractor(in_folder(path))
 
 
 def save(path: Path, features: Features, identity: str) -> None:

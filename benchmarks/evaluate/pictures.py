@@ -1,12 +1,13 @@
 """What was made, read back: which cells are whole, their pictures in order, what their runs said."""
 
+import itertools
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,25 @@ from .errors import EvaluationError
 from .store import Store
 from .suite import Suite
 from .units import Cell, Unit, cells, units
+
+Picture = NDArray[np.uint8]
+"""`[H, W, 3]`."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+Item = TypeVar("Item")
+
+
+def in_folder(folder: Path) -> Iterator[Picture]:
+    """All pictures in a folder and those below it, by their paths."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in SUFFIXES:
+            yield np.asarray(Image.open(path).convert("RGB"))
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of that size, the last one perhaps shorter."""
+    rest = iter(items)
+    while batch := list(itertools.islice(rest, size)):
+        yield batch
 
 
 @dataclass(frozen=True)
@@ -27,8 +47,8 @@ class Made:
     missing: int
     """Units that are not made; of a whole cell none."""
 
-    def pictures(self) -> Iterator[tuple[NDArray[np.uint8], dict[str, str]]]:
-        """`[H, W, 3]` and the prompt of every picture."""
+    def pictures(self) -> Iterator[tuple[Picture, dict[str, str]]]:
+        """Every picture and its prompt."""
         for path in self.paths:
             with zipfile.ZipFile(path) as archive:
                 for run in json.loads(archive.read("unit.json"))["runs"]:

@@ -12,7 +12,7 @@ from .clip import Clip, cmmd
 from .errors import EvaluationError
 from .features import Extractor, Features, load, reference, save
 from .measures import Frechet, Score
-from .pictures import Made, check_equal, counted, made
+from .pictures import Made, check_equal, counted, in_folder, made
 from .store import Store
 from .suite import Suite
 
@@ -144,8 +144,11 @@ def _of_clip(
 ) -> None:
     if folder is None:
         raise EvaluationError("clip_score and cmmd need a CLIP model: give its folder with --clip.")
-    clip = Clip(folder)
-    real = clip.pictures(_real_pictures(real_name)) if "cmmd" in suite.metrics else None
+    clip, real = Clip(folder), None
+    if "cmmd" in suite.metrics:
+        if not real_name or not Path(real_name).is_dir():
+            raise EvaluationError("cmmd needs a folder of real pictures: give it with --reference.")
+        real = clip.pictures(in_folder(Path(real_name)))
     for cell in whole:
         scores = found[cell.cell.name]
         if "clip_score" in suite.metrics:
@@ -153,17 +156,6 @@ def _of_clip(
             scores["clip_score"] = measures.mean(clip.scores(pairs), resampled)
         if real is not None:
             scores["cmmd"] = cmmd(clip.pictures(picture for picture, _ in cell.pictures()), real)
-
-
-def _real_pictures(name: str) -> Any:
-    from PIL import Image
-
-    path = Path(name)
-    if not name or not path.is_dir():
-        raise EvaluationError("cmmd needs a folder of real pictures: give it with --reference.")
-    for file in sorted(path.rglob("*")):
-        if file.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
-            yield np.asarray(Image.open(file).convert("RGB"))
 
 
 def _short(*parts: str) -> str:

@@ -2,7 +2,9 @@
 
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from . import engines
@@ -40,25 +42,26 @@ def simulate(folder: Path, count: int, engine: str, workers: int, stub: Stub) ->
     """
     store, units = Store(folder), stub_units(count, CELLS)
     started = time.monotonic()
-    with store.owned():
-        store.hold_to(ABOUT)
-        board = Board(store, units)
+    with store.owned(), ExitStack() as stack:
         if engine == "ray":
             from . import ray_engine
 
-            with ray_engine.cluster(None, cpus=workers):
-                actors = ray_engine.make_actors(
-                    lambda number: StubInPlace(f"stub {number}", stub), workers, on_gpus=False
-                )
-                ray_engine.make_on_ray(board, actors)
+            stack.enter_context(ray_engine.cluster(None, cpus=workers))
+            made = [ray_engine.RayWorker(partial(_in_place, stub), number, on_gpu=False) for number in range(workers)]
         else:
-            processes = [StubProcess(f"stub {number}", stub) for number in range(workers)]
-            engines.make_in_threads(board, processes)
-            for process in processes:
-                process.close()
+            made = [StubProcess(f"stub {number}", stub) for number in range(workers)]
+        for worker in made:
+            stack.callback(worker.close)
+        store.hold_to(ABOUT)
+        board = Board(store, units)
+        engines.make_in_threads(board, made)
     if board.error:
         raise board.error
     return outcome(store, board, count, time.monotonic() - started)
+
+
+def _in_place(stub: Stub, number: int) -> StubInPlace:
+    return StubInPlace(f"stub {number}", stub)
 
 
 def outcome(store: Store, board: Board, count: int, seconds: float) -> Outcome:

@@ -14,6 +14,7 @@ from typing import Any
 import requests
 import websocket
 from comfy_host.client import Client, PromptError
+from comfy_host.prompts import with_defaults
 from comfy_host.server import ServerError, comfyui
 
 from .errors import EvaluationError, Lost, Refused, Unreached
@@ -167,23 +168,3 @@ class OwnComfyWorker:
             self._worker = ComfyWorker(client.address, self._files, self._template)
             self._worker.about()
         return self._worker
-
-
-def with_defaults(workflow: Workflow, info: dict[str, Any]) -> Workflow:
-    """A workflow with the defaults of all widgets that it leaves out.
-
-    Raises:
-        Refused: it has a node that this ComfyUI does not have.
-    """
-    result = {}
-    for key, node in workflow.items():
-        if node["class_type"] not in info:
-            raise Refused(f"there is no node {node['class_type']} here")
-        inputs = dict(node["inputs"])
-        for name, (kind, *options) in info[node["class_type"]]["input"].get("required", {}).items():
-            options = options[0] if options else {}
-            choices = kind if isinstance(kind, list) else options.get("options", [])
-            if name not in inputs and ("default" in options or choices):
-                inputs[name] = options["default"] if "default" in options else choices[0]
-        result[key] = {"class_type": node["class_type"], "inputs": inputs}
-    return result
