@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lml_sampler import LMLSettings, correct, sample_lml
-from lml_sampler.correction import combine, inner, measure_products, small_rotation
+from lml_sampler.correction import inner, measure_turn, turn_away
 from lml_sampler.solvers.released import correct_released
 
 LATENTS = {
@@ -98,7 +98,7 @@ def corrections(x: Tensor) -> dict[str, Run]:
     energy = inner(previous, previous)
 
     def loop() -> Tensor:
-        return combine(x, previous, small_rotation(measure_products(x, previous, energy), 1.0, 0.1))
+        return turn_away(x, measure_turn(x, previous, previous_energy=energy), 1.0, 0.1)
 
     return {
         "released": lambda: correct_released(x, previous, 1.0, 0.1),

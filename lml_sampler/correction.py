@@ -3,8 +3,8 @@
 Glossary (per sample; inner products over every axis but the first):
     u   the step: the vector that the solver is about to follow
     p   the same vector one step earlier, before its own correction
-    a   <p - u, u> / <u, u>: how much longer p is along u
-    w   p - (1 + a) u: the part of p orthogonal to u, the way the direction came from
+    share   <p, u> / <u, u>: how much of u is in p
+    w   p - share u: the part of p orthogonal to u, the way the direction came from
     tan^2   <w, w> / <u, u>: square of the tangent of the angle between p and u
 
 The paper (arXiv 2505.24222, Algorithm 1) preconditions u with a damped rank-one Hessian,
@@ -14,7 +14,7 @@ The paper (arXiv 2505.24222, Algorithm 1) preconditions u with a damped rank-one
 and evaluates it with Sherman-Morrison as a difference of two nearly equal vectors. Inside span(u, w) the same
 vector is a rotation of u away from w by the angle theta with
 
-    tan(theta) = kappa (1 + kappa a) sqrt(tan^2) / (damping / <u, u> + kappa^2 tan^2),
+    tan(theta) = kappa (1 - kappa + kappa share) sqrt(tan^2) / (damping / <u, u> + kappa^2 tan^2),
 
 which needs no such difference.
 """
@@ -25,46 +25,38 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-MOST_RUN = 1e18
-"""A rotation by less than 1 / MOST_RUN is none, even in float64; the square of this is still a float32."""
+MOST = 1e18
+"""What is larger than this is infinite, what is smaller than its reciprocal 0, even in float64; its square is still a
+float32."""
 
 
 class Turn(NamedTuple):
-    """How a direction turned since the step before, per sample."""
+    """How a direction turned since the step before, per sample. w = vector - overlap * u."""
 
     energy: Tensor
-    """<u, u>, `[B, 1, ...]`."""
+    """<u, u>, not 0, `[B, 1, ...]`."""
     along: Tensor
-    """a, `[B, 1, ...]`."""
+    """<p, u>, `[B, 1, ...]`."""
     across: Tensor
-    """w up to rounding, `[B, ...]`."""
+    """<w, w>, `[B, 1, ...]`; exactly 0 where `turned` is not."""
+    vector: Tensor
+    """w up to rounding, or p itself, `[B, ...]`."""
     overlap: Tensor
-    """<across, u> / <u, u>, `[B, 1, ...]`: the rounding in `across`; w is across - overlap * u."""
-    tangent_squared: Tensor
-    """tan^2, `[B, 1, ...]`; exactly 0 where there is no turn, or no step."""
+    """<vector, u> / <u, u>, `[B, 1, ...]`."""
+    turned: Tensor | None = None
+    """Where there is a turn, and a step, `[B, 1, ...]`; elsewhere `vector` is rounding. None: everywhere."""
+
+    @property
+    def tangent_squared(self) -> Tensor:
+        """tan^2, `[B, 1, ...]`."""
+        return self.across / self.energy
 
 
 class Shares(NamedTuple):
-    """The corrected vector as own * u - gain * other * (across or p)."""
+    """The corrected vector as own * u - other * vector (of the `Turn`), each `[B, 1, ...]`."""
 
     own: Tensor
-    """`[B, 1, ...]`."""
     other: Tensor
-    """`[B, 1, ...]`."""
-    gain: float = 1.0
-
-
-class Products(NamedTuple):
-    """The inner products of two directions, per sample, each `[B, 1, ...]`."""
-
-    energy: Tensor
-    """<u, u>, not 0."""
-    along: Tensor
-    """<p, u>."""
-    share: Tensor
-    """<p, u> / <u, u>."""
-    across: Tensor
-    """<w, w>."""
 
 
 def correct(
@@ -106,64 +98,40 @@ def correct(
         check_damping(damping)
     if kappa == 0:
         return step
-    turn = measure_turn(step, previous, weight)
+    wide = step.to(torch.promote_types(step.dtype, torch.float32))
+    turn = measure_turn(wide, previous.to(wide.dtype), weight)
     if isinstance(damping, Tensor):
         damping = damping.to(turn.energy).reshape(turn.energy.shape)
-    return turn_away(step, turn, damping / nonzero(turn.energy), kappa, weight)
+    return turn_away(wide, turn, damping / turn.energy, kappa, weight).to(step.dtype)
 
 
-def measure_turn(step: Tensor, previous: Tensor, weight: Tensor | None = None) -> Turn:
-    """Split `previous` into its parts along and across `step`. Shapes as in `correct`.
+def measure_turn(
+    step: Tensor, previous: Tensor, weight: Tensor | None = None, previous_energy: Tensor | None = None
+) -> Turn:
+    """Split `previous` into its parts along and across `step`. Shapes as in `correct`, float32 or wider.
 
-    `across` is formed before its norm is taken: the shorter `<p, p> - <p, u>^2 / <u, u>` loses all digits of a
-    small turn between vectors of unequal length. What rounding leaves of u in it is measured and taken into account,
-    so that the length of the result does not depend on it.
-    """
-    dtype = torch.promote_types(step.dtype, torch.float32)
-    step = step.to(dtype)
-    energy = inner(step, step, weight)
-    scale = nonzero(energy)
-    previous = previous.to(dtype)
-    share = inner(previous, step, weight) / scale
-    across = torch.addcmul(previous, share, step, value=-1)
-    overlap = inner(across, step, weight) / scale
-    tangent_squared = inner(across, across, weight) / scale - overlap**2
-    # Below this, `across` is the rounding of its own subtraction: previous is parallel to step.
-    rounding = 4 * torch.finfo(dtype).eps * share
-    turned = (energy > 0) & (tangent_squared > rounding**2)
-    return Turn(energy, share - 1, across, overlap, torch.where(turned, tangent_squared, 0))
+    w is formed before its norm is taken: the shorter `<p, p> - <p, u>^2 / <u, u>` loses all digits of a small turn
+    between vectors of unequal length. What rounding leaves of u in it is measured and taken into account, so that the
+    length of the result does not depend on it.
 
-
-def measure_products(step: Tensor, previous: Tensor, previous_energy: Tensor, weight: Tensor | None = None) -> Products:
-    """What `small_rotation` needs, from two products and the known <p, p>, without forming w. Shapes as in `correct`.
-
-    Half the cost of `measure_turn`, and as accurate as long as the rotation is not amplified, that is for a slope of
-    at most 10: a turn below 1e-3 loses digits, but then it does not matter.
+    With `previous_energy`, the known <p, p>, it is the shorter form, at half the cost. A turn below 1e-3 loses digits
+    then, which does not matter as long as the damping is not below |u|^2.
     """
     product = torch.empty_like(step)
     energy = nonzero(inner(step, step, weight, product))
     along = inner(previous, step, weight, product)
     share = along / energy
-    return Products(energy, along, share, torch.addcmul(previous_energy, along, share, value=-1).clamp_min_(0))
-
-
-def small_rotation(
-    products: Products, damping: float, kappa: float, sensitivity: float = 0.0, ratio: float = 1.0
-) -> Shares:
-    """`rotation` from products. `damping` > 0 and `sensitivity` as there; p is `ratio` times the measured vector.
-
-    The same formula, multiplied out by <u, u>. On a small latent these few operations are what a step costs, so every
-    number is folded into one of them.
-    """
-    energy, along, share, across = products
-    mixed = 1 - kappa + kappa * ratio
-    gain = mixed * kappa / damping
-    lever = torch.lerp(energy, along, kappa * ratio / mixed)
-    slope = lever.div_(torch.add(energy, across, alpha=(sensitivity + kappa**2) * ratio**2 / damping))
-    length = torch.addcmul(energy, slope * slope, across, value=(gain * ratio) ** 2)
-    own = torch.div(energy, length).sqrt_()
-    other = slope.mul_(own)
-    return Shares(own.addcmul_(other, share, value=gain * ratio), other, gain * ratio)
+    if previous_energy is not None:
+        across = torch.addcmul(previous_energy, along, share, value=-1).clamp_min_(0)
+        return Turn(energy, along, across, previous, share)
+    vector = torch.addcmul(previous, share, step, value=-1)
+    overlap = inner(vector, step, weight, product) / energy
+    across = inner(vector, vector, weight, product).addcmul_(overlap**2, energy, value=-1)
+    # Below this, `vector` is the rounding of its own subtraction: previous is parallel to step.
+    kind = torch.finfo(step.dtype)
+    rounding = 4 * kind.eps * share
+    turned = (energy > kind.tiny) & (across > rounding**2 * energy)
+    return Turn(energy, along, torch.where(turned, across, 0), vector, overlap, turned)
 
 
 def turn_away(
@@ -174,40 +142,34 @@ def turn_away(
     weight: Tensor | None = None,
     sensitivity: float = 0.0,
 ) -> Tensor:
-    """Rotate `step` away from `turn.across`. Shapes as in `correct`, `damping` and `sensitivity` as in `rotation`."""
-    return combine(step, turn.across, rotation(turn, damping, kappa, sensitivity), weight)
-
-
-def combine(step: Tensor, across: Tensor, shares: Shares, weight: Tensor | None = None) -> Tensor:
-    """The corrected vector where `weight` lets it in, `[B, ...]` like `step`."""
-    step_wide = step.to(across.dtype)
-    corrected = (shares.own * step_wide).addcmul_(shares.other, across, value=-shares.gain)
-    if weight is not None:
-        corrected = torch.lerp(step_wide, corrected, weight.to(corrected.dtype))
-    return corrected.to(step.dtype)
+    """Rotate `step` away from p. Shapes as in `measure_turn`, `damping` and `sensitivity` as in `rotation`."""
+    own, other = rotation(turn, damping, kappa, sensitivity)
+    corrected = (own * step).addcmul_(other, turn.vector, value=-1)
+    return corrected if weight is None else torch.lerp(step, corrected, weight.to(step.dtype))
 
 
 def rotation(turn: Turn, damping: float | Tensor, kappa: float, sensitivity: float = 0.0) -> Shares:
-    """What of u and of `turn.across` makes the corrected vector.
+    """What of u and of `turn.vector` makes the corrected vector.
 
-    `damping` is relative here, lambda / <u, u>, and grows by `sensitivity` tan^2. `kappa` > 0.
+    `damping` is relative here, lambda / <u, u>, and grows by `sensitivity` tan^2. `kappa` > 0. All is multiplied by
+    <u, u>, which takes the fewest operations: on a small latent they are what a step costs.
 
-        rise / run = (1 + kappa a) tan / (damping / kappa + (sensitivity / kappa + kappa) tan^2)
+        slope = tan(theta) / tan = ((1 - kappa) <u, u> + kappa <p, u>)
+                                   / (damping / kappa <u, u> + (sensitivity / kappa + kappa) <w, w>)
 
-    Neither may leave the range of float32, whatever lambda and kappa are.
+    Nothing may leave the range of float32, whatever lambda and kappa are.
     """
-    tangent_squared = turn.tangent_squared
-    rise = (turn.along * kappa).add_(1).mul_(tangent_squared.sign())  # without a turn `across` is rounding
+    energy, along, across, _, overlap, turned = turn
     divisor = max(kappa, 1e-30)  # below it float32 would soon divide by 0
-    run = (tangent_squared * (min(sensitivity / divisor, MOST_RUN) + kappa)).add_(_least(damping / divisor))
-    run.clamp_(1 / MOST_RUN, MOST_RUN)
-    scale = (rise * rise).mul_(tangent_squared).addcmul_(run, run).rsqrt_()
-    cosine, other = run.mul_(scale), rise.mul_(scale)
-    return Shares(torch.addcmul(cosine, other, turn.overlap), other)
-
-
-def _least(run: float | Tensor) -> float | Tensor:
-    return run.clamp_max(MOST_RUN) if isinstance(run, Tensor) else min(run, MOST_RUN)
+    relative = damping.clamp_min(1 / MOST) if isinstance(damping, Tensor) else min(damping, MOST * divisor)
+    run = (energy * (relative / divisor)).add_(across, alpha=min(sensitivity / divisor, MOST) + kappa)
+    slope = torch.lerp(energy, along, kappa).div_(run)
+    if turned is not None:
+        slope = torch.where(turned, slope.clamp_(-MOST, MOST), 0)
+    length = torch.addcmul(energy, slope * slope, across)
+    own = torch.div(energy, length).sqrt_()
+    other = slope.mul_(own)
+    return Shares(own.addcmul_(other, overlap), other)
 
 
 def inner(first: Tensor, second: Tensor, weight: Tensor | None = None, product: Tensor | None = None) -> Tensor:

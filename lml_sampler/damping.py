@@ -2,7 +2,6 @@
 
 from torch import Tensor
 
-from .correction import nonzero
 from .settings import LMLSettings
 
 TURN_SENSITIVITY = 10.0
@@ -34,10 +33,10 @@ def rotates_little(settings: LMLSettings) -> bool:
 
 
 def any_damping(settings: LMLSettings, energy: Tensor) -> tuple[float | Tensor, float]:
-    """The same for every mode; `energy` is |u|^2, `[B, 1, ...]`.
+    """The same for every mode; `energy` is |u|^2, not 0, `[B, 1, ...]`.
 
     absolute   lambda / |u|^2                the paper's lambda; |u|^2 grows with the size of the latent
     """
     if settings.damping_mode == "absolute":
-        return settings.damping / nonzero(energy), 0.0
+        return settings.damping / energy, 0.0
     return relative_damping(settings)

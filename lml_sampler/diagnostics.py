@@ -154,15 +154,15 @@ def measure(figures: Figures, weight: Tensor | None) -> dict[str, Tensor]:
     """The numbers of `FIGURES` for each sample, `[B, 1, ...]`; `weight` as in `Step`."""
     vector, previous, corrected, damping, trust, _, guidance, _ = figures
     turn = measure_turn(vector, vector if previous is None else previous, weight)
-    length = turn.energy.sqrt()
+    length = inner(vector, vector, weight).sqrt()
     values = {"length": length}
     if previous is not None:
         tangent = turn.tangent_squared.sqrt()
         values["across"] = tangent * length
-        values["turn"] = torch.rad2deg(torch.atan2(tangent, 1 + turn.along))
+        values["turn"] = torch.rad2deg(torch.atan2(tangent, turn.along / turn.energy))
     if corrected is not None:
         bend = measure_turn(vector, corrected, weight)
-        values["rotation"] = torch.rad2deg(torch.atan2(bend.tangent_squared.sqrt(), 1 + bend.along))
+        values["rotation"] = torch.rad2deg(torch.atan2(bend.tangent_squared.sqrt(), bend.along / bend.energy))
         values["gain"] = (bend.tangent_squared / nonzero(turn.tangent_squared)).sqrt()
     if damping is not None:
         base, sensitivity = damping
@@ -170,7 +170,7 @@ def measure(figures: Figures, weight: Tensor | None) -> dict[str, Tensor]:
     if trust is not None:
         values["trust"] = trust.expand_as(turn.energy)
     if guidance is not None:
-        values["guidance"] = (inner(guidance, guidance, weight) / nonzero(turn.energy)).sqrt()
+        values["guidance"] = (inner(guidance, guidance, weight) / turn.energy).sqrt()
     return values
 
 

@@ -158,9 +158,11 @@ class CorrectedModel:
         return torch.addcmul(denoised, scale, noise - corrected).to(denoised.dtype)
 
     def _turn_away(self, noise: Tensor, previous: Tensor, weight: Tensor | None) -> Tensor:
-        turn = measure_turn(noise, previous, weight)
+        dtype = torch.promote_types(noise.dtype, torch.float32)
+        wide = noise.to(dtype)
+        turn = measure_turn(wide, previous.to(dtype), weight)
         damping, sensitivity = any_damping(self._settings, turn.energy)
-        return turn_away(noise, turn, damping, self._settings.kappa, weight, sensitivity)
+        return turn_away(wide, turn, damping, self._settings.kappa, weight, sensitivity)
 
     def _previous(self, noise: Tensor, sigma: Tensor, past: tuple[Evaluation, ...]) -> Tensor:
         """p of the rule in `wrap_sampler`; `noise` itself, from which nothing turns, where there is none."""

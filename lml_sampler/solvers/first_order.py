@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..correction import combine, inner, measure_products, small_rotation
+from ..correction import inner, measure_turn, rotation
 from ..damping import relative_damping, rotates_little
 from ..settings import LMLSettings
 from ..step import Figures, Step, plain_step
@@ -52,15 +52,24 @@ class FirstOrderSolver:
                 figures = Figures(vector / here.sigma, None if state is None else state.previous / state.sigma)
             memory = FirstOrderMemory(vector, inner(vector, vector), here.sigma)
             return plain_step(x, denoised, here, target), memory, figures
-        products = measure_products(vector, state.previous, state.energy)
+        turn = measure_turn(vector, state.previous, previous_energy=state.energy)
         damping = relative_damping(settings)
-        shares = small_rotation(products, damping[0], settings.kappa, damping[1], here.sigma / state.sigma)
+        own, other = rotation(turn, *_rescaled(*damping, settings.kappa, here.sigma / state.sigma))
         figures = None
         if step.recorded:
-            corrected = combine(vector, state.previous, shares) / here.sigma
+            corrected = (own * vector - other * state.previous) / here.sigma
             figures = Figures(vector / here.sigma, state.previous / state.sigma, corrected, damping)
         ratio = target.alpha / here.alpha if of_noise else 1.0
         gain = target.sigma / here.sigma - ratio
-        moved = torch.addcmul(x if ratio == 1 else x * ratio, shares.own, vector, value=gain)
-        moved.addcmul_(shares.other, state.previous, value=-gain * shares.gain)
-        return moved, FirstOrderMemory(vector, products.energy, here.sigma), figures
+        moved = torch.addcmul(x if ratio == 1 else x * ratio, own, vector, value=gain)
+        moved.addcmul_(other, state.previous, value=-gain)
+        return moved, FirstOrderMemory(vector, turn.energy, here.sigma), figures
+
+
+def _rescaled(damping: float, sensitivity: float, kappa: float, ratio: float) -> tuple[float, float, float]:
+    """What `rotation` takes for p = ratio p', where the turn is that of p': damping, kappa and sensitivity.
+
+    q = (1 - kappa) u + kappa ratio p' = mixed ((1 - k) u + k p'),   mixed = 1 - kappa + kappa ratio
+    """
+    mixed = 1 - kappa + kappa * ratio
+    return damping / mixed**2, kappa * ratio / mixed, sensitivity * (ratio / mixed) ** 2

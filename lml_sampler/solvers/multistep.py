@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..correction import combine, inner, measure_products, measure_turn, rotation, small_rotation
-from ..damping import any_damping, relative_damping, rotates_little
+from ..correction import inner, measure_turn, turn_away
+from ..damping import any_damping, rotates_little
 from ..parametrization import Level, Quantity, convert, from_denoised, vp_scale
 from ..schemes import INTEGRATES, combination, scheme_at, usable_order
 from ..settings import LMLSettings, Scheme, SolverType, Target
@@ -95,16 +95,10 @@ class MultistepSolver:
     def _correct(self, vector: Tensor, state: Memory, step: Step) -> Corrected:
         if state.previous is None or not step.corrected:
             return Corrected(None, inner(vector, vector, step.weight) if self._rotates_little else None)
-        settings, previous = step.settings, state.previous
-        if self._rotates_little and state.energy is not None:
-            products = measure_products(vector, previous, state.energy, step.weight)
-            energy, across, damping = products.energy, previous, relative_damping(settings)
-            shares = small_rotation(products, damping[0], settings.kappa, damping[1])
-        else:
-            turn = measure_turn(vector, previous, step.weight)
-            energy, across, damping = None, turn.across, any_damping(settings, turn.energy)
-            shares = rotation(turn, damping[0], settings.kappa, damping[1])
-        return Corrected(combine(vector, across, shares, step.weight), energy, damping)
+        turn = measure_turn(vector, state.previous, step.weight, state.energy)
+        damping, kappa = any_damping(step.settings, turn.energy), step.settings.kappa
+        corrected = turn_away(vector, turn, damping[0], kappa, step.weight, damping[1])
+        return Corrected(corrected, turn.energy if self._rotates_little else None, damping)
 
     def _figures(
         self, vector: Tensor | None, corrected: Corrected, state: Memory, step: Step, order: int | None = None
