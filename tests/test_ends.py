@@ -1,6 +1,7 @@
 """Where a run of the scheme auto ends: at the smallest level that the model knows."""
 
 import math
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -60,17 +61,8 @@ def test_comfyui_tells_the_smallest_level(pack: ModuleType, kind: str) -> None:
         )
 
     def told(sigma_min: float) -> Tensor:
-        def sample(model: Any, x: Tensor, sigmas: Tensor, extra_args: dict[str, Any], **_: Any) -> Tensor:
-            return pack.lml_sampler.sample_lml(
-                model,
-                x,
-                sigmas,
-                extra_args,
-                parametrization="flow" if kind == "flow" else "ve",
-                sigma_min=sigma_min,
-            )
-
-        return run(sample)
+        path = "flow" if kind == "flow" else "ve"
+        return run(partial(pack.lml_sampler.sample_lml, parametrization=path, sigma_min=sigma_min))
 
     smallest = float(model.get_model_object("model_sampling").sigma_min)
     assert torch.equal(run(host.sample_lml), told(smallest))

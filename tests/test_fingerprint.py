@@ -10,7 +10,6 @@ from demo_runs import demo_inputs, lml
 pytestmark = pytest.mark.every_host
 
 
-@pytest.mark.every_host
 def test_the_fingerprint_is_of_the_content(pack: ModuleType) -> None:
     fingerprint, demo_model = pack.nodes.host.fingerprint, pack.nodes.demo.model
     model = demo_model.load("eps")
@@ -33,7 +32,6 @@ def test_the_fingerprint_is_of_the_content(pack: ModuleType) -> None:
     assert fingerprint.of_model(shifted) != first
 
 
-@pytest.mark.every_host
 def test_the_fingerprint_does_not_depend_on_loading(pack: ModuleType) -> None:
     """While a LoRA is loaded, its weights are in the model's."""
     fingerprint = pack.nodes.host.fingerprint
@@ -46,7 +44,6 @@ def test_the_fingerprint_does_not_depend_on_loading(pack: ModuleType) -> None:
     assert (fingerprint.of_model(patched), fingerprint.of_model(linked["model"])) == before
 
 
-@pytest.mark.every_host
 def test_code_has_no_fingerprint(pack: ModuleType) -> None:
     fingerprint = pack.nodes.host.fingerprint
     model = pack.nodes.demo.model.load("eps")

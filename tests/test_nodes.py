@@ -8,7 +8,7 @@ import demo_runs
 import pytest
 import torch
 from core_runs import rms
-from demo_runs import QUICK, Linked, custom, demo_inputs, latent
+from demo_runs import QUICK, Linked, demo_inputs, latent
 from torch import Tensor
 
 pytestmark = pytest.mark.every_host
@@ -23,30 +23,6 @@ def test_image_to_image_stays_near_the_image(pack: ModuleType, demo: Linked) -> 
         for denoise in (0.0, 0.1, 1.0)
     }
     assert distance[0.0] == 0 and 0 < distance[0.1] < 0.7 * distance[1.0]
-
-
-def test_inpainting_keeps_what_the_mask_leaves_out(pack: ModuleType, demo: Linked) -> None:
-    picture = lml(pack, demo | ONE)
-    mask = torch.zeros(1, 32, 32)
-    mask[:, 8:24, 8:24] = 1
-    masked = demo | latent(picture, noise_mask=mask)
-    result = lml(pack, masked, seed=9)
-    outside = (mask == 0)[:, None].expand_as(picture)
-    torch.testing.assert_close(result[outside], picture[outside], atol=1e-5, rtol=1e-5)
-    assert (result - picture)[~outside].abs().mean() > 0.02
-    euler = built_in(masked, "euler", seed=9)
-    assert not torch.allclose(result[~outside], euler[~outside])
-
-
-def test_the_callback_reports_every_step(pack: ModuleType, demo: Linked, monkeypatch: pytest.MonkeyPatch) -> None:
-    import comfy.utils
-
-    seen = []
-    hook = lambda value, total, preview, **_: seen.append((value, total))  # noqa: E731
-    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", hook)
-    monkeypatch.setattr(comfy.utils, "PROGRESS_THROTTLE_MIN_INTERVAL", 0)
-    lml(pack, demo | ONE, steps=4)
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_a_control_net_steers(pack: ModuleType) -> None:
@@ -97,12 +73,6 @@ def test_bad_input_is_named_before_the_model_is_called(
     called.set_model_unet_function_wrapper(lambda *_: pytest.fail("the model was called"))
     with pytest.raises(ValueError, match=message):
         lml(pack, demo | {"model": called}, **options)
-
-
-def test_an_empty_schedule_returns_the_latent(pack: ModuleType, demo: Linked) -> None:
-    sampler = pack.nodes.host.sampler(pack.lml_sampler.LMLSettings())
-    samples = torch.rand(1, 3, 32, 32)
-    assert torch.equal(custom(demo | latent(samples), sampler, torch.FloatTensor([])), samples)
 
 
 def test_what_the_model_answers_without_guidance_is_heard(pack: ModuleType, demo: Linked) -> None:

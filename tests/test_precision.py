@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import core_runs
 import mpmath
 import pytest
 import torch
@@ -154,10 +155,8 @@ def test_the_released_arithmetic_is_one_setting_away() -> None:
     x = 4 * torch.randn(1, 256, generator=torch.Generator().manual_seed(0))
 
     def run(arithmetic: str, damping: float, kappa: float) -> Tensor:
-        settings = LMLSettings(
-            scheme="ddim", damping_mode="absolute", arithmetic=arithmetic, damping=damping, kappa=kappa
-        )
-        return sample_lml(lambda x, sigma: torch.sin(x), x, sigmas, disable=True, settings=settings)
+        fields = {"scheme": "ddim", "damping_mode": "absolute", "arithmetic": arithmetic}
+        return core_runs.run(lambda x, sigma: torch.sin(x), x, sigmas, damping=damping, kappa=kappa, **fields)
 
     torch.testing.assert_close(run("released_float32", 100.0, 0.3), run("exact", 100.0, 0.3), atol=1e-4, rtol=1e-4)
     assert not torch.allclose(run("released_float32", 1e-3, 0.0), run("exact", 1e-3, 0.0), atol=1e-3)

@@ -6,6 +6,7 @@ import math
 from types import ModuleType
 from typing import Any
 
+import core_runs
 import pytest
 import torch
 from comfy_host.client import Client, PromptError
@@ -16,7 +17,7 @@ from PIL import Image
 from problems import mixture, noise
 from torch import Tensor
 
-from lml_sampler import LMLSettings, Recorder, sample_lml
+from lml_sampler import LMLSettings, Recorder
 from lml_sampler.diagnostics import StepReport
 
 MIXTURE = mixture()
@@ -27,10 +28,11 @@ def model(x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
     return MIXTURE.denoise(x, sigma)
 
 
-def record(**fields: Any) -> tuple[Tensor, list[StepReport]]:
+def record(sigmas: Tensor = SIGMAS, **options: Any) -> tuple[Tensor, list[StepReport]]:
+    """The end of a run, and what was recorded of it."""
     recorder = Recorder()
-    options = {"extra_args": {"seed": 1}, "disable": True, "settings": LMLSettings(**fields)}
-    return sample_lml(model, STATE, SIGMAS, recorder=recorder, **options), recorder.read()
+    result = core_runs.run(model, STATE, sigmas, extra_args={"seed": 1}, recorder=recorder, **options)
+    return result, recorder.read()
 
 
 CASES = [
@@ -46,8 +48,7 @@ CASES = [
 @pytest.mark.parametrize("fields", CASES, ids=str)
 def test_recording_changes_nothing_and_sees_every_step(fields: dict[str, Any]) -> None:
     result, steps = record(**fields)
-    plain = sample_lml(model, STATE, SIGMAS, extra_args={"seed": 1}, disable=True, settings=LMLSettings(**fields))
-    assert torch.equal(result, plain)
+    assert torch.equal(result, core_runs.run(model, STATE, SIGMAS, extra_args={"seed": 1}, **fields))
     assert [step.sigma for step in steps] == SIGMAS[:-1].tolist() and steps[-1].sigma_next == 0
     for step in steps:
         assert step.model_seconds > 0 and step.sampler_seconds > 0
@@ -59,18 +60,8 @@ def test_recording_changes_nothing_and_sees_every_step(fields: dict[str, Any]) -
 def test_the_figures_are_those_of_the_vectors() -> None:
     """Compared with the noise predictions of the model at the states of the callback."""
     states = []
-    recorder = Recorder()
-    settings = LMLSettings(scheme="ddim", damping_mode="relative", damping=2.0)
-    sample_lml(
-        model,
-        STATE,
-        SIGMAS,
-        callback=lambda now: states.append(now["x"]),
-        disable=True,
-        settings=settings,
-        recorder=recorder,
-    )
-    steps = recorder.read()
+    settings = {"scheme": "ddim", "damping_mode": "relative", "damping": 2.0}
+    _, steps = record(callback=lambda now: states.append(now["x"]), **settings)
     noises = [(x - model(x, s.expand(3))) / s for x, s in zip(states, SIGMAS, strict=False)]
     assert steps[0].rotation is None and steps[0].notes
     for step, before, here, x, after, low in zip(
@@ -105,17 +96,14 @@ def test_a_call_that_tells_nothing_new_is_named(pack: ModuleType) -> None:
     """A level that comes almost twice; leaving it out costs less than leaving out any call after it."""
     wasteful = torch.cat([SIGMAS[:3], SIGMAS[2:3] * 0.98, SIGMAS[3:]])
     for sigmas, wasted in ((wasteful, [4]), (SIGMAS, [])):
-        recorder = Recorder()
-        sample_lml(model, STATE, sigmas, disable=True, recorder=recorder)
-        report = pack.nodes.report.reporting.Report(LMLSettings(), recorder.read())
+        report = pack.nodes.report.reporting.Report(LMLSettings(), record(sigmas)[1])
         assert report.wasted() == wasted
         assert ("came of call 4" in report.conclusion()) == bool(wasted)
     fine = torch.cat([torch.logspace(math.log10(8), -3, 4000, dtype=torch.float64), torch.zeros(1)])
-    exact = sample_lml(model, STATE, fine, disable=True, settings=LMLSettings(kappa=0.0))
+    exact = core_runs.run(model, STATE, fine, kappa=0.0)
 
     def error_without(call: int) -> float:
-        sigmas = torch.cat([wasteful[: call - 1], wasteful[call:]])
-        return rms(sample_lml(model, STATE, sigmas, disable=True) - exact)
+        return rms(core_runs.run(model, STATE, torch.cat([wasteful[: call - 1], wasteful[call:]])) - exact)
 
     assert error_without(4) < min(map(error_without, (5, 6, 7)))
 
@@ -124,7 +112,7 @@ def test_a_call_that_tells_nothing_new_is_named(pack: ModuleType) -> None:
 def test_pure_noise_and_above_is_a_level_like_any_other(start: float) -> None:
     """A flow that begins at or a little above sigma 1, as MultiplySigmas makes it."""
     recorder, sigmas = Recorder(), torch.tensor([start, 1.0, 0.7, 0.3, 0.0][start == 1.0 :])
-    sample_lml(lambda x, s, **_: 0.3 * x, STATE, sigmas, disable=True, parametrization="flow", recorder=recorder)
+    core_runs.run(lambda x, s: 0.3 * x, STATE, sigmas, parametrization="flow", recorder=recorder)
     first, *others = recorder.read()
     assert first.news is None and all(math.isfinite(news) and news > 0 for step in others for news in step.news or [])
     assert all(step.news is not None for step in others)
@@ -132,9 +120,9 @@ def test_pure_noise_and_above_is_a_level_like_any_other(start: float) -> None:
 
 def test_a_recorder_is_for_one_run() -> None:
     recorder = Recorder()
-    sample_lml(model, STATE, SIGMAS, disable=True, recorder=recorder)
+    core_runs.run(model, STATE, SIGMAS, recorder=recorder)
     with pytest.raises(RuntimeError, match="make a new one for each run"):
-        sample_lml(model, STATE, SIGMAS, disable=True, recorder=recorder)
+        core_runs.run(model, STATE, SIGMAS, recorder=recorder)
     assert len(recorder.read()) == 6
 
 

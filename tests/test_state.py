@@ -31,7 +31,10 @@ def denoise(x: Tensor, sigma: Tensor, seed: int) -> Tensor:
 
 def run(settings: LMLSettings, seed: int = 1, batch: int = 3, model: Callable[..., Tensor] = denoise) -> Tensor:
     x = torch.randn(batch, 8, generator=torch.Generator().manual_seed(seed)) * 9
-    return sample_lml(model, x, SIGMAS, {"seed": seed}, disable=True, settings=settings)
+    before = x.clone()
+    result = sample_lml(model, x, SIGMAS, {"seed": seed}, disable=True, settings=settings)
+    assert torch.equal(x, before)
+    return result
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)

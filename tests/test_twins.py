@@ -19,11 +19,6 @@ def lml_advanced(pack: ModuleType, linked: Linked, **options: Any) -> Tensor:
     return run(pack.nodes.samplers.LMLKSamplerAdvanced, linked, **options)[0]["samples"]
 
 
-def test_kappa_zero_is_euler_bit_for_bit(pack: ModuleType, demo: Linked) -> None:
-    assert torch.equal(lml(pack, demo, kappa=0.0), built_in(demo, "euler"))
-    assert not torch.allclose(lml(pack, demo), built_in(demo, "euler"))
-
-
 @pytest.mark.parametrize(
     ("twin", "options"),
     [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from demo_runs import tiny_model
+from demo_runs import Linked, built_in, lml, tiny_model
 
 from lml_sampler import LMLSettings
 
@@ -30,24 +30,18 @@ def build(pack: ModuleType) -> Callable[..., Model]:
     return partial(tiny_model().model, shape=IMAGE)
 
 
-def run(pack: ModuleType, model: Model, latent: dict[str, Any], **options: Any) -> Any:
-    """LMLKSampler with its defaults, on an empty negative."""
+def linked(model: Model, latent: dict[str, Any]) -> Linked:
+    """With an empty negative."""
     patcher, positive = model
-    negative = [[torch.zeros(1, 2, 4), {}]]
-    node = pack.nodes.samplers.LMLKSampler
-    linked = {"model": patcher, "positive": positive, "negative": negative, "latent_image": latent}
-    widgets = [entry for entry in node.define_schema().inputs if entry.id not in linked and not entry.optional]
-    values = {entry.id: entry.default for entry in widgets}
-    chosen = values | {"seed": 1, "steps": STEPS, "cfg": 3.0} | options
-    return node.execute(**linked, **chosen).result[0]["samples"]
+    return {"model": patcher, "positive": positive, "negative": [[torch.zeros(1, 2, 4), {}]], "latent_image": latent}
+
+
+def run(pack: ModuleType, model: Model, latent: dict[str, Any], **options: Any) -> Any:
+    return lml(pack, linked(model, latent), **({"seed": 1, "steps": STEPS, "cfg": 3.0} | options))
 
 
 def euler(model: Model, latent: dict[str, Any], scheduler: str = "lml", steps: int = STEPS) -> Any:
-    import nodes
-
-    patcher, positive = model
-    negative = [[torch.zeros(1, 2, 4), {}]]
-    return nodes.KSampler().sample(patcher, 1, steps, 3.0, "euler", scheduler, positive, negative, latent)[0]["samples"]
+    return built_in(linked(model, latent), "euler", 1, steps, 3.0, scheduler)
 
 
 def latent_of(shape: Shape, batch: int = 2) -> dict[str, Any]:
@@ -145,18 +139,21 @@ def test_audio_and_video_in_one_latent(pack: ModuleType, build: Callable[..., Mo
     assert not torch.allclose(result[0], plain[0], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["EPS", "FLOW"])
 @pytest.mark.parametrize("shape", RANKS.values(), ids=RANKS)
-def test_masks(pack: ModuleType, build: Callable[..., Model], shape: Shape) -> None:
+def test_masks(pack: ModuleType, build: Callable[..., Model], shape: Shape, kind: str) -> None:
     picture = torch.randn(2, *shape, generator=torch.Generator().manual_seed(9))
     mask = torch.zeros(1, 1, *shape[1:])
     mask[..., : shape[-1] // 2] = 1
     latent = {"samples": picture, "noise_mask": mask}
-    model = build("EPS", shape=shape)
+    model = build(kind, shape=shape)
     result = run(pack, model, latent)
     outside = mask.expand_as(picture) == 0
     torch.testing.assert_close(result[outside], picture[outside], atol=1e-5, rtol=1e-5)
     assert (result - picture)[~outside].abs().mean() > 0.02
-    assert torch.equal(run(pack, model, latent, kappa=0.0), euler(model, latent))
+    plain = euler(model, latent)
+    assert torch.equal(run(pack, model, latent, kappa=0.0), plain)
+    assert not torch.allclose(result[~outside], plain[~outside])
 
 
 def test_regional_prompts(pack: ModuleType, build: Callable[..., Model]) -> None:
