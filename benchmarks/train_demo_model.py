@@ -9,20 +9,18 @@ import math
 from collections.abc import Callable
 
 import torch
+import training
 from comfy_host.inprocess import load_pack
 from safetensors.torch import save_file
 from shapes import RGB
 from stones import draw
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import trange
+from tqdm import tqdm
 
 STEPS = 5000
 BATCH = 16
 SEED = 1234
-RATE = 1.5e-3
-WARM_UP = 200
-AVERAGE = 0.998
 SAVE_EVERY = 500
 MEASURED = 2000
 """Pictures that the principal components are taken from."""
@@ -94,25 +92,16 @@ def train(
     save: Callable[[nn.Module], None],
 ) -> None:
     """Train, and save the network of averaged weights every so often and at the end."""
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(training.AVERAGE))
 
-    def rate(step: int) -> float:
-        return min(1, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-3
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    progress, mean = trange(steps), 1.0
-    for step in progress:
+    def loss_of() -> Tensor:
         shape, color = subjects(BATCH, generator)
         tokens = drop_labels(tokens_of(shape, color), generator)
-        loss = error(network, draw(shape, color, generator), tokens, generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        average.update_parameters(network)
-        mean += (loss.item() - mean) / 100
+        return error(network, draw(shape, color, generator), tokens, generator)
+
+    progress, mean = tqdm(training.train(network, loss_of, steps, average), total=steps), 1.0
+    for step, loss in enumerate(progress):
+        mean += (loss - mean) / 100
         if step % 100 == 99:
             progress.set_postfix(loss=f"{mean:.4f}")
         if step % SAVE_EVERY == SAVE_EVERY - 1 or step == steps - 1:

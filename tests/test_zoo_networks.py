@@ -225,7 +225,7 @@ def test_halves_are_balanced() -> None:
     assert min(made.sigma_max for made in ZOO.values() if made.target != "flow") <= 15
     assert max(made.sigma_max for made in ZOO.values()) >= 150
     assert {made.data for made in ZOO.values()} == set(SETS)
-    assert {fresh(name).half for name in STUDENTS} == {"choose", "report"}
+    assert {fresh(name).spec.half for name in STUDENTS} == {"choose", "report"}
 
 
 @pytest.mark.parametrize("name", ["digits", "tones"])

@@ -87,14 +87,6 @@ class Problem:
         return self.spec.classes
 
     @property
-    def half(self) -> str:
-        return self.spec.half
-
-    @property
-    def cfgs(self) -> tuple[float, ...]:
-        return self.spec.cfgs
-
-    @property
     def shift(self) -> float:
         """The schedule's shift of a flow network; 1 on a VE path."""
         return self.spec.shifts[0] if self.spec.shifts else 1.0

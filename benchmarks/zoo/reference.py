@@ -1,36 +1,19 @@
 """Converged solutions of the zoo's networks, and sheets of their samples: `make zoo-sheets`."""
 
 import argparse
-import hashlib
 import itertools
 from pathlib import Path
 
-import matplotlib as mpl
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from .denoiser import Problem
 from .distill import shifted
 from .problems import STUDENTS, ZOO, folder, load, weights_file
 
-mpl.use("Agg")
-import matplotlib.pyplot as plt  # after the choice of its backend
-
 STEPS = 100
 COUNT = 16
-
-
-def converged(problem: Problem, cfg: float = 1.0, count: int = COUNT, seed: int = 17) -> Tensor:
-    """Where the path leads from `problem.start(count, seed)`, `[count, *shape]` in float64; kept in a file.
-
-    The label of a sample is `problem.labels(count)`. It is the denoised sample at the lowest level, as samplers end.
-    """
-    weights = hashlib.sha256(weights_file(problem.name).read_bytes()).hexdigest()[:12]
-    file = folder() / "converged" / f"{problem.name}_{cfg:g}_{count}_{seed}_{weights}.pt"
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(solve(problem, cfg, problem.start(count, seed), STEPS), file)
-    return torch.load(file)
 
 
 def solve(problem: Problem, cfg: float, x: Tensor, steps: int) -> Tensor:
@@ -77,7 +60,8 @@ def plain(problem: Problem, steps: int, count: int = COUNT, seed: int = 17) -> T
 
 def sheet(path: Path, rows: dict[str, Tensor]) -> None:
     """Draw rows of samples, `[COUNT, *shape]` each, into a file."""
-    figure, axes = plt.subplots(len(rows), COUNT, figsize=(COUNT, 1.15 * len(rows)), squeeze=False)
+    figure = Figure(figsize=(COUNT, 1.15 * len(rows)))
+    axes = figure.subplots(len(rows), COUNT, squeeze=False)
     for line, (label, samples) in zip(axes, rows.items(), strict=True):
         low, high = samples.quantile(0.002), samples.quantile(0.998)
         for axis, sample in zip(line, ((samples - low) / (high - low)).clamp(0, 1).float(), strict=True):
@@ -89,7 +73,6 @@ def sheet(path: Path, rows: dict[str, Tensor]) -> None:
         line[0].set_title(label, fontsize=8, loc="left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=80, bbox_inches="tight")
-    plt.close(figure)
 
 
 def main() -> None:
@@ -101,14 +84,15 @@ def main() -> None:
     for name in options.names or names:
         problem = load(name)
         facts = " ".join(f"{key} {value}" for key, value in problem.facts.items())
-        print(f"{name}: {problem.half} {problem.spec.target} {problem.spec.data} {facts}", flush=True)
+        print(f"{name}: {problem.spec.half} {problem.spec.target} {problem.spec.data} {facts}", flush=True)
         path = folder() / "sheets" / f"{name}.png"
         if name in STUDENTS:
             sheet(path, {f"{steps} plain steps": plain(problem, steps) for steps in (1, 2, 4, 8)})
             continue
-        sheet(path, {f"CFG {cfg:g}": converged(problem, cfg) for cfg in problem.cfgs})
-        finer = solve(problem, problem.cfgs[-1], problem.start(4), 2 * STEPS)
-        moved = (finer - converged(problem, problem.cfgs[-1], 4)).pow(2).mean().sqrt() / problem.spec.width
+        cfgs = problem.spec.cfgs
+        sheet(path, {f"CFG {cfg:g}": solve(problem, cfg, problem.start(COUNT), STEPS) for cfg in cfgs})
+        finer, coarse = (solve(problem, cfgs[-1], problem.start(4), steps) for steps in (2 * STEPS, STEPS))
+        moved = (finer - coarse).pow(2).mean().sqrt() / problem.spec.width
         print(f"  half the step moves the converged samples by {moved:.1e} of the data's width", flush=True)
 
 

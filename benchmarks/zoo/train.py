@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from training import AVERAGE, RATE, train
 
 from .data import examples
 from .denoiser import Problem, column, scales
@@ -20,10 +21,6 @@ from .nets import UNet
 from .problems import ZOO, folder, fresh, weights_file
 
 SEED = 1234
-RATE = 1.5e-3
-WARM_UP = 200
-AVERAGE = 0.998
-"""Share of the averaged weights that a step keeps; (1 + n) / (10 + n) at first, so that the start is forgotten."""
 NO_LABEL = 0.15
 """Share of the examples whose label is dropped, so that guidance has its other side."""
 
@@ -76,7 +73,7 @@ def denoising(problem: Problem, draw: Callable[[Problem, int, torch.Generator], 
 
 
 def averaging(kept: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-    """Move averaged weights towards those of a step, in place."""
+    """Move averaged weights towards those of a step, in place: by more at first, so that the start is forgotten."""
     n = int(count)
     get_ema_multi_avg_fn(min(AVERAGE, (1 + n) / (10 + n)))(kept, current, count)
 
@@ -86,21 +83,14 @@ def fit(problem: Problem, loss_of: Loss, steps: int, rate: float = RATE) -> tupl
     generator = torch.Generator().manual_seed(SEED)
     values, labels = examples(problem.spec.data)
     average = AveragedModel(problem.module, multi_avg_fn=averaging)
-    optimizer = torch.optim.AdamW(problem.module.parameters(), rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-3
-    )
-    losses = []
-    for step in range(steps):
+
+    def loss_of_batch() -> Tensor:
         picks = torch.randint(len(values), (problem.spec.batch,), generator=generator)
-        loss = loss_of(values[picks].float() * problem.spec.width, labels[picks], generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(problem.module.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        average.update_parameters(problem.module)
-        losses.append(loss.item())
+        return loss_of(values[picks].float() * problem.spec.width, labels[picks], generator)
+
+    losses = []
+    for step, loss in enumerate(train(problem.module, loss_of_batch, steps, average, rate)):
+        losses.append(loss)
         if step % 250 == 249:
             print(f"{problem.name} {step + 1}/{steps}: {sum(losses[-250:]) / 250:.4f}", flush=True)
     last = losses[-max(1, steps // 10) :]
