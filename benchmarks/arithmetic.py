@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from comfy_host.install import ROOT
 from matplotlib.figure import Figure
+from table import markdown
 
 from lml_sampler import correct
 from lml_sampler.solvers.released import correct_released
@@ -50,10 +51,8 @@ def draw(values: dict[str, list[float]], path: Path) -> None:
 
 def main() -> None:
     values = {name: [cosine(shape, damping) for damping in DAMPINGS] for name, shape in LATENTS.items()}
-    lines = ["| latent | " + " | ".join(f"λ = {damping:g}" for damping in DAMPINGS) + " |"]
-    lines.append("| --- |" + " --- |" * len(DAMPINGS))
-    lines += [f"| {name} | " + " | ".join(f"{value:.3f}" for value in row) + " |" for name, row in values.items()]
-    table = "\n".join(lines)
+    head = ["latent", *(f"λ = {damping:g}" for damping in DAMPINGS)]
+    table = markdown([head, *([name, *(f"{value:.3f}" for value in row)] for name, row in values.items())])
     text = PAGE.read_text()
     block = re.compile(r"(?<=<!-- arithmetic -->\n).*?(?=\n<!-- end -->)", re.DOTALL)
     PAGE.write_text(block.sub(table, text))

@@ -16,7 +16,8 @@ import torch
 from quality.grid import Condition
 from quality.measures import median, rms
 from quality.running import load_quietly, trained
-from quality.summary import geometric_mean, table
+from quality.summary import geometric_mean
+from table import markdown
 
 from lml_sampler import LMLSettings, sample_lml
 from lml_sampler.solvers import auto
@@ -114,7 +115,7 @@ def ablation() -> str:
         ]
         ratios = (_ratio(mine[group], whole[group]) for group in groups)
         rows.append([name, *ratios, f"{sum(worse)} of {len(worse)}"])
-    return table(rows)
+    return markdown(rows)
 
 
 def _ratio(mine: list[Errors], whole: list[Errors]) -> str:

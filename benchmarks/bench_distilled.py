@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from quality.running import load_quietly
 from quality.store import FOLDER
-from quality.summary import table
+from table import markdown
 from torch import Tensor
 from zoo.data import examples
 from zoo.denoiser import Problem
@@ -99,7 +99,7 @@ def students() -> str:
                     [name, str(calls), target, *figures, *(f"{low:+.1f} to {high:+.1f}" for low, high in spans)]
                 )
         sheet(folder() / "sheets" / f"{name}_samplers.png", {label: many[:COUNT] for label, many in shown.items()})
-    return table(rows)
+    return markdown(rows)
 
 
 def picture() -> None:
@@ -157,7 +157,7 @@ def experts() -> str:
         for sampler in ("dpmpp_2m", "lml"):
             ends += [run(pair, sampler, calls), two_runs(pair, sampler, calls)]
         rows.append([str(calls), *(f"{(end - converged).square().mean().sqrt():.4f}" for end in ends)])
-    return table(rows)
+    return markdown(rows)
 
 
 def main() -> None:

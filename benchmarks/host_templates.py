@@ -7,12 +7,12 @@ Exit code 1: euler samples one, and lml does not.
 import gc
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 from comfy_host import templates
 from comfy_host.inprocess import load_pack
 from comfy_host.templates import Combination
+from table import markdown
 
 
 def attempt(combination: Combination, name: str) -> str:
@@ -33,18 +33,17 @@ def kind_of(combination: Combination) -> str:
     return ", ".join(parts)
 
 
-def table(found: dict[Combination, list[str]]) -> Iterator[str]:
-    """The lines of the table; then what was refused."""
-    rows, run, refused = Counter(map(kind_of, found)), Counter(), []
+def report(found: dict[Combination, list[str]]) -> list[str]:
+    """The table; then what was refused."""
+    kinds, run, refused = Counter(map(kind_of, found)), Counter(), []
     for combination, files in found.items():
         wrong = attempt(combination, "lml")
         run[kind_of(combination)] += not wrong
         if wrong:
             refused.append(f"{files[0]}: lml: {wrong}; euler: {attempt(combination, 'euler') or 'runs'}")
-    yield "| sampler, kind | combinations | run |\n| --- | --- | --- |"
-    yield from (f"| {row} | {rows[row]} | {run[row]} |" for row in sorted(rows))
-    yield f"| all | {rows.total()} | {run.total()} |"
-    yield from refused
+    rows = [[kind, str(kinds[kind]), str(run[kind])] for kind in sorted(kinds)]
+    all_of_them = ["all", str(kinds.total()), str(run.total())]
+    return [markdown([["sampler, kind", "combinations", "run"], *rows, all_of_them]), *refused]
 
 
 def main() -> None:
@@ -52,7 +51,7 @@ def main() -> None:
     gc.freeze()  # ComfyUI collects garbage before most runs, which would each time look through all that was imported
     files, found = templates.collect(Path(sys.argv[1]) if len(sys.argv) > 1 else templates.folder())
     print(f"{files} files, {sum(map(len, found.values()))} samplers, {len(found)} combinations")
-    lines = list(table(found))
+    lines = report(found)
     print(*lines, sep="\n")
     if any(line.endswith("euler: runs") for line in lines):
         sys.exit(1)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from comfy_host.inprocess import load_pack
+from table import markdown
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -126,10 +127,6 @@ def peak_latents(run: Run, x: Tensor) -> float:
     return memory.peak / x.untyped_storage().nbytes()
 
 
-def row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
 @torch.inference_mode()
 def main() -> None:
     load_pack()
@@ -138,22 +135,18 @@ def main() -> None:
     model_sampling = comfy.model_sampling.ModelSamplingDiscrete()
     sigmas = torch.cat([torch.logspace(1.16, -1.5, STEPS), torch.zeros(1)])
     torch.set_num_threads(1)
-    header = False
+    rows: list[list[str]] = []
     for name, shape in LATENTS.items():
         x = 14 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
         runs = samplers(x, sigmas, model_sampling)
         seconds, alone = fastest(runs), fastest(corrections(x))
-        if not header:
-            columns = [*runs, "released / correct", "released / loop"]
-            print(row(["latent", "dpmpp_2m, ms a step", *columns]))
-            print(row(["---"] * (len(columns) + 2)))
-            header = True
         base = seconds["dpmpp_2m"]
         cells = [f"{value / base:.2f}" for value in seconds.values()]
         cells += [f"{alone['released'] / alone[form]:.2f}" for form in ("correct", "loop")]
-        print(row([name, f"{1000 * base / STEPS:.3f}", *cells]), flush=True)
+        rows.append([name, f"{1000 * base / STEPS:.3f}", *cells])
     memory = [f"{peak_latents(run, x):.1f}" for run in runs.values()]
-    print(row(["peak memory, latents", "", *memory, "", ""]))
+    rows.append(["peak memory, latents", "", *memory, "", ""])
+    print(markdown([["latent", "dpmpp_2m, ms a step", *runs, "released / correct", "released / loop"], *rows]))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import table
 
 from .errors import EvaluationError
 from .features import FID_EXTRACTOR
@@ -147,8 +148,7 @@ def _differences(scores: Scores, cells: Cells, samplers: list[str], points: list
 
 
 def _grid(rows: list[str], columns: list[str], shown: Any) -> str:
-    lines = [f"| | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
-    return "\n".join(lines + [f"| {row} | {' | '.join(shown(row, column) for column in columns)} |" for row in rows])
+    return table.markdown([["", *columns], *([row, *(shown(row, column) for column in columns)] for row in rows)])
 
 
 def _shown(cells: list[dict[str, Any]], metric: str) -> str:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
+from table import markdown
+
 from .grid import AUTO, Condition, Names, Path, Problem, Task
 from .store import Record
-from .summary import condition_of, geometric_mean, table, value
+from .summary import condition_of, geometric_mean, value
 
 CALLS = (4, 8, 12, 20, 30, 50)
 NETWORK_CALLS = (4, 8, 12, 20)
@@ -102,7 +104,7 @@ def pair_table(found: dict[tuple[Condition, int], Cell], measure: str, scheduler
                 for pair in (*ours, COMMON)
             ]
             rows.append([group.name, str(len(chosen)), *(f"{ratio:.2f}" for ratio in ratios)])
-    return table(rows)
+    return markdown(rows)
 
 
 def common_table(found: dict[tuple[Condition, int], Cell], ours: Pair) -> str:
@@ -117,7 +119,7 @@ def common_table(found: dict[tuple[Condition, int], Cell], ours: Pair) -> str:
             row.append(f"{geometric_mean(ratios):.2f}" if ratios else "-")
             worst = max([worst, *ratios]) if measure == "rms" else worst
         rows.append([*row, f"{worst:.2f}"])
-    return table(rows)
+    return markdown(rows)
 
 
 def as_close(found: dict[tuple[Condition, int], Cell], ours: Pair, calls: int = 8, theirs: int = 20) -> float:
@@ -131,6 +133,6 @@ def as_close(found: dict[tuple[Condition, int], Cell], ours: Pair, calls: int = 
 def winners_table(found: dict[tuple[Condition, int], Cell], count: int = 8) -> str:
     """Markdown: the pairs that are the best of a cell most often."""
     counted = Counter(best(cell, "rms") for cell in found.values())
-    return table(
+    return markdown(
         [["best pair", "cells"], *([" + ".join(pair), str(times)] for pair, times in counted.most_common(count))]
     )

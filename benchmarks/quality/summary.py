@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from statistics import fmean
 from typing import NamedTuple
 
+from table import markdown
+
 from .grid import AUTO, Condition
 from .store import Record
 
@@ -94,7 +96,7 @@ def group_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) ->
             whole = sorted(mean for mean in means.values() if mean < math.inf)
             place = f"{whole.index(means[entry]) + 1} of {len(whole)}"
             rows.append([group.name, str(len(chosen)), f"{means[entry]:.2f}", f"≤ {group.goal:g}", place])
-    return table(rows)
+    return markdown(rows)
 
 
 def group_mean(chosen: Iterable[Block], entry: str, measure: str) -> float:
@@ -110,7 +112,7 @@ def ranking_table(cells: dict[tuple[Condition, int], Block]) -> str:
     for name in dict.fromkeys(name for block in cells.values() for name in block):
         means = [group_mean(chosen, name, group.measure) for group, chosen in groups]
         rows.append([name, *(f"{mean:.2f}" if mean < math.inf else "-" for mean in means)])
-    return table(rows)
+    return markdown(rows)
 
 
 def single_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) -> str:
@@ -128,7 +130,7 @@ def single_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) -
         share = fmean(ratio < 1 for ratio in ratios.values())
         mean = geometric_mean(ratios.values())
         rows.append([peer, f"{share:.0%}", f"{mean:.2f}", f"{worst:.2f}", f"{condition.name}, {calls} calls"])
-    return table(rows)
+    return markdown(rows)
 
 
 def loss_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO, count: int = 15) -> str:
@@ -139,7 +141,7 @@ def loss_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO, cou
         if ratios[key] > 1:
             condition, calls = key
             rows.append([f"{condition.name}, {calls}", f"{ratios[key]:.2f}", best_peer(cells[key], "rms")["entry"]])
-    return table(rows)
+    return markdown(rows)
 
 
 def condition_table(records: list[Record], measure: str) -> str:
@@ -150,7 +152,7 @@ def condition_table(records: list[Record], measure: str) -> str:
     rows = [["sampler", *(str(count) for count in calls)]]
     for name in dict.fromkeys(record["entry"] for record in records):
         rows.append([name, *(_figure(by_cell.get((name, count)), measure, best[count]) for count in calls)])
-    return table(rows)
+    return markdown(rows)
 
 
 def _figure(record: Record | None, measure: str, best: float) -> str:
@@ -161,9 +163,3 @@ def _figure(record: Record | None, measure: str, best: float) -> str:
     if measure == "rms":
         text += f" ({record['rms_low']:.3g}–{record['rms_high']:.3g})"
     return f"**{text}**" if found == best else text
-
-
-def table(rows: list[list[str]]) -> str:
-    """Markdown; the first row is the head."""
-    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([head, "|" + " --- |" * len(rows[0]), *body])

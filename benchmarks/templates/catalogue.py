@@ -1,6 +1,7 @@
 """The workflow files that are written by `make_workflows.py`: their names, which the page shows, and their notes."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from . import images, videos
@@ -38,12 +39,12 @@ TEMPLATES = {
         ("25 steps and CFG 7 are usual for this model.", FEWER),
     ),
     "LML Qwen-Image text to image": Template(
-        images.qwen_image,
+        partial(images.qwen_image, lightning=False),
         "Qwen-Image makes a picture from text in 20 steps, with LML KSampler in place of KSampler.",
         ("Text to write into the picture goes into quotes.", FEWER),
     ),
     "LML Qwen-Image Lightning 4 steps": Template(
-        images.qwen_lightning,
+        partial(images.qwen_image, lightning=True),
         "Qwen-Image with the Lightning LoRA makes a picture from text in 4 steps.",
         (DISTILLED.format(4), "Text to write into the picture goes into quotes."),
     ),
@@ -53,12 +54,12 @@ TEMPLATES = {
         ("Choose your picture on Load Image.", "Say what to change and what to keep.", FEWER),
     ),
     "LML Z-Image text to image": Template(
-        images.z_image,
+        partial(images.z_image, turbo=False),
         "Z-Image makes a picture from text in 25 steps, with LML KSampler in place of KSampler.",
         (FEWER,),
     ),
     "LML Z-Image Turbo 8 steps": Template(
-        images.z_image_turbo,
+        partial(images.z_image, turbo=True),
         "Z-Image Turbo makes a picture from text in 8 steps.",
         (DISTILLED.format(8),),
     ),

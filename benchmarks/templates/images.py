@@ -44,17 +44,8 @@ def sdxl(canvas: Canvas) -> None:
     parts.saved_picture(canvas, result[0], vae, "LML_SDXL")
 
 
-def qwen_image(canvas: Canvas) -> None:
-    """Qwen-Image with its own steps and guidance."""
-    _qwen_image(canvas, lightning=False)
-
-
-def qwen_lightning(canvas: Canvas) -> None:
-    """Qwen-Image with the LoRA for 4 steps."""
-    _qwen_image(canvas, lightning=True)
-
-
-def _qwen_image(canvas: Canvas, lightning: bool) -> None:
+def qwen_image(canvas: Canvas, lightning: bool) -> None:
+    """Qwen-Image with its own steps and guidance, or with the LoRA for 4 steps."""
     (model,) = parts.network(canvas, QWEN)
     if lightning:
         (model,) = parts.lora(canvas, LIGHTNING, model)
@@ -89,17 +80,8 @@ def qwen_edit(canvas: Canvas) -> None:
     parts.saved_picture(canvas, result[0], vae, "LML_Qwen_Image_Edit")
 
 
-def z_image(canvas: Canvas) -> None:
-    """Z-Image, the model that is not distilled."""
-    _z_image(canvas, turbo=False)
-
-
-def z_image_turbo(canvas: Canvas) -> None:
-    """Z-Image Turbo."""
-    _z_image(canvas, turbo=True)
-
-
-def _z_image(canvas: Canvas, turbo: bool) -> None:
+def z_image(canvas: Canvas, turbo: bool) -> None:
+    """Z-Image, or Z-Image Turbo, which is distilled."""
     (model,) = parts.network(canvas, Z_TURBO if turbo else Z_IMAGE)
     (clip,) = parts.text_encoder(canvas, Z_TEXT, "lumina2")
     (vae,) = parts.autoencoder(canvas, Z_VAE)

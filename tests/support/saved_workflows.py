@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from templates.canvas import WIDGETS
+
 ROOT = Path(__file__).parents[2]
 FILES = {path.stem: path for path in sorted((ROOT / "workflows").glob("*.json"))}
-WIDGETS = ("INT", "FLOAT", "FLOAT,INT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3")
 VIEWS = ("IMAGECOMPARE",)
 """Types of inputs that the page alone fills."""
 TITLE_HEIGHT = 30
