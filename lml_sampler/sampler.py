@@ -11,7 +11,7 @@ from .diagnostics import Recorder
 from .finite import FiniteWatch
 from .parametrization import Level, Parametrization, schedule, smallest_level
 from .settings import LMLSettings
-from .step import Step
+from .step import Figures, Step
 from .stepping import Stepper
 from .stochastic import NoiseSampler, kept_signal, seeded_noise_sampler, split_level
 
@@ -75,43 +75,88 @@ def sample_lml(
     """
     levels = _levels(x, sigmas, settings, parametrization)
     floor = smallest_level(sigma_min, parametrization)
-    steps = len(levels) - 1
-    if steps < 1:
+    if len(levels) < 2:
         return x
     extra_args = extra_args or {}
     if settings.stochastic and noise_sampler is None:
         noise_sampler = seeded_noise_sampler(x, extra_args.get("seed"))
     rows = sigmas.to(x).unsqueeze(-1).repeat(1, x.shape[0])
-    mark = _nothing if recorder is None else recorder.mark
-    if recorder is not None:
-        recorder.begin(settings, levels, x.device)
     state = x.to(torch.promote_types(x.dtype, torch.float32))
     stepper = Stepper(settings, state, extra_args.get("denoise_mask"), parts)
-    watch = FiniteWatch(x.device, levels)
-
-    for i in trange(steps, disable=disable):
-        if recorder is not None:
-            recorder.step()
+    audience = Audience(levels, x.device, settings, callback, recorder, cond_denoised)
+    for i in trange(len(levels) - 1, disable=disable):
+        audience.step()
         x = state.to(x.dtype)
         denoised = model(x, rows[i], **extra_args)
-        mark()
-        _check_shape(denoised, x, f"step {i + 1} of {steps}")
-        if callback is not None:
-            callback({"x": x, "i": i, "sigma": sigmas[i], "sigma_hat": sigmas[i], "denoised": denoised})
-        mark()
-        watch.add(denoised)
-        step, noise_level = _step(i, levels, floor, settings, parametrization)
-        step = step._replace(recorded=recorder is not None)
-        bare = None if recorder is None or cond_denoised is None else cond_denoised()
-        state, figures, note = stepper.step(state, denoised.to(state.dtype), step, bare)
-        if recorder is not None:
-            recorder.take(figures, note)
+        audience.hear(i, x, sigmas[i], denoised)
+        step, noise_level = _step(i, levels, floor, settings, parametrization, recorder is not None)
+        state, figures, note = stepper.step(state, denoised.to(state.dtype), step, audience.unguided())
         if noise_level > 0 and noise_sampler is not None:
             noise = noise_sampler(sigmas[i], sigmas[i + 1])
             state = state * kept_signal(levels[i + 1], step.target) + noise * (noise_level * settings.s_noise)
-        mark()
-    watch.finish()
+        audience.take(figures, note)
+    audience.finish()
     return state.to(x.dtype)
+
+
+class Audience:
+    """Who follows a run and changes nothing in it: the callback, the recorder, the check of the model's answers."""
+
+    def __init__(
+        self,
+        levels: list[Level],
+        device: torch.device,
+        settings: LMLSettings,
+        callback: Callable[[dict[str, Any]], None] | None,
+        recorder: Recorder | None,
+        cond_denoised: Callable[[], Tensor | None] | None,
+    ) -> None:
+        self._steps = len(levels) - 1
+        self._callback, self._recorder, self._cond_denoised = callback, recorder, cond_denoised
+        self._watch = FiniteWatch(device, levels)
+        if recorder is not None:
+            recorder.begin(settings, levels, device)
+
+    def step(self) -> None:
+        """A step begins: the model is called next."""
+        if self._recorder is not None:
+            self._recorder.step()
+
+    def hear(self, i: int, x: Tensor, sigma: Tensor, denoised: Tensor) -> None:
+        """The model has answered at step `i`.
+
+        Raises:
+            ValueError: in another shape.
+            FloatingPointError: see `FiniteWatch`.
+        """
+        self._mark()
+        if denoised.shape != x.shape:
+            raise ValueError(
+                f"the model's answer at step {i + 1} of {self._steps} has shape {tuple(denoised.shape)}, but the "
+                f"latent {tuple(x.shape)}. A patch of the model or a guidance node is at fault: bypass them one by one."
+            )
+        if self._callback is not None:
+            self._callback({"x": x, "i": i, "sigma": sigma, "sigma_hat": sigma, "denoised": denoised})
+        self._mark()
+        self._watch.add(denoised)
+
+    def unguided(self) -> Tensor | None:
+        """The same answer without guidance, if that is known and somebody wants it."""
+        return None if self._recorder is None or self._cond_denoised is None else self._cond_denoised()
+
+    def take(self, figures: Sequence[tuple[Figures | None, Tensor | None]], note: str) -> None:
+        """The step is over; see `Recorder.take`."""
+        if self._recorder is not None:
+            self._recorder.take(figures, note)
+        self._mark()
+
+    def finish(self) -> None:
+        """The run is over."""
+        self._watch.finish()
+
+    def _mark(self) -> None:
+        if self._recorder is not None:
+            self._recorder.mark()
 
 
 def _levels(x: Tensor, sigmas: Tensor, settings: LMLSettings, parametrization: Parametrization) -> list[Level]:
@@ -128,7 +173,7 @@ def _levels(x: Tensor, sigmas: Tensor, settings: LMLSettings, parametrization: P
 
 
 def _step(
-    i: int, levels: list[Level], floor: Level, settings: LMLSettings, parametrization: Parametrization
+    i: int, levels: list[Level], floor: Level, settings: LMLSettings, parametrization: Parametrization, recorded: bool
 ) -> tuple[Step, float]:
     """Step number `i`, and the standard deviation of the noise to add after it."""
     here, steps = levels[i], len(levels) - 1
@@ -141,17 +186,6 @@ def _step(
         corrected=settings.corrects(i, steps) and here.alpha > 0,
         settings=settings.at(i, steps),
         parametrization=parametrization,
+        recorded=recorded,
     )
     return step, noise_level
-
-
-def _nothing() -> None:
-    """In place of taking the time."""
-
-
-def _check_shape(denoised: Tensor, x: Tensor, where: str) -> None:
-    if denoised.shape != x.shape:
-        raise ValueError(
-            f"the model's answer at {where} has shape {tuple(denoised.shape)}, but the latent {tuple(x.shape)}. "
-            "A patch of the model or a guidance node is at fault: bypass them one by one."
-        )
