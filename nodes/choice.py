@@ -1,7 +1,6 @@
 """From the inputs of a node to the settings of a run, and what a node says about them."""
 
 import dataclasses
-import math
 from typing import Any
 
 from comfy_api.latest import io
@@ -17,14 +16,8 @@ MOST_DAMPING = 100.0
 def scaled(settings: LMLSettings | None, damping: float, kappa: float, model: Any = None) -> LMLSettings:
     """Settings with the factors of a node on λ and κ; without settings those of the preset auto.
 
-    Args:
-        settings: of another node, or None.
-        damping: factor on λ.
-        kappa: factor on κ.
-        model: MODEL that is about to be sampled, if there is one.
-
     Raises:
-        ValueError: a factor is out of range, or the settings are not for such a model.
+        ValueError: a factor is out of range, or the settings are not for such a model, if there is one.
     """
     check_factors(damping, kappa)
     base = DEFAULT_SETTINGS if settings is None else settings
@@ -59,13 +52,6 @@ class Corrected(io.ComfyNode):
         return True
 
 
-def sampler_of(settings: LMLSettings | None, damping: float, kappa: float, model: Any) -> Any:
-    """The SAMPLER of a node that samples; what results is said in a line on the node."""
-    chosen = scaled(settings, damping, kappa, model)
-    host.running.show_text(summary(chosen))
-    return host.sampler(chosen)
-
-
 def summary(settings: LMLSettings) -> str:
     """The values of a run in one line."""
     if settings.neutral:
@@ -73,17 +59,13 @@ def summary(settings: LMLSettings) -> str:
     name = (
         "preset auto" if dataclasses.replace(settings, damping=1.0, kappa=1.0) == DEFAULT_SETTINGS else "own settings"
     )
-    parts = [name, f"λ {_number(settings.damping)}", f"κ {_number(settings.kappa)}", f"scheme {scheme_name(settings)}"]
+    parts = [name, f"λ {settings.damping:.3g}", f"κ {settings.kappa:.3g}", f"scheme {scheme_name(settings)}"]
     return " · ".join(parts + ([settings.damping_mode] if settings.scheme != "auto" else []))
 
 
 def scheme_name(settings: LMLSettings) -> str:
     """Scheme and order in words."""
     return f"{settings.scheme} {settings.order}" if settings.order > 1 else settings.scheme
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else str(value)
 
 
 def describe(settings: LMLSettings) -> str:

@@ -3,13 +3,11 @@
 from typing import Any
 
 from comfy_api.latest import io, ui
-from torch import Tensor
 
-from ...lml_sampler import LMLSettings
 from .. import choice, host, inputs
+from ..job import Job
 from ..pictures import contact_sheet, drawing
-from ..pictures.runs import LML, Run, Source
-from ..pictures.scene import Scene
+from ..pictures.runs import LML, Run, pictures
 
 CELL = 320
 """Longer side of a picture on the sheet."""
@@ -52,45 +50,25 @@ class LMLCompare(choice.Corrected):
 
     @classmethod
     @host.running.says_why
-    def execute(
-        cls,
-        model: Any,
-        seed: int,
-        steps: int,
-        cfg: float,
-        scheduler: str,
-        positive: Any,
-        negative: Any,
-        latent_image: dict[str, Any],
-        denoise: float,
-        vae: Any,
-        sampler_name: str,
-        damping: float,
-        kappa: float,
-        settings: LMLSettings | None = None,
-    ) -> io.NodeOutput:
-        chosen = choice.scaled(settings, damping, kappa, model)
-        scene = Scene(model, positive, negative, latent_image, scheduler, denoise)
-        calls = host.calls_a_step(sampler_name)
-        fewer = max(steps // calls, 1)
-        runs = (Run(LML, chosen, steps, cfg), Run(sampler_name, None, fewer, cfg))
-        progress = host.running.Progress(model, steps + fewer)
-        own, other = (_pictures(Source(scene, vae, seed), run, progress) for run in runs)
+    def execute(cls, vae: Any, sampler_name: str, **given: Any) -> io.NodeOutput:
+        job = Job(**given)
+        settings, calls = job.scaled(), host.calls_a_step(sampler_name)
+        fewer = max(job.steps // calls, 1)
+        progress = host.running.Progress(job.model, job.steps + fewer)
+        made = []
+        for run in (Run(LML, settings, job.steps, job.cfg), Run(sampler_name, None, fewer, job.cfg)):
+            made.append(pictures(job, vae, run, progress.callback))
+            progress.advance(run.steps)
+        own, other = made
         difference = (own - other).abs()
         away = difference.square().mean().sqrt().item()
-        note = "" if fewer == steps else f" ({fewer} steps of {calls} calls)"
+        note = "" if fewer == job.steps else f" ({fewer} steps of {calls} calls)"
         text = f"LML and {sampler_name}{note} differ by {away:.1%} (RMS)."
-        host.running.show_text(f"{text}\n{choice.summary(chosen)}")
+        host.running.show_text(f"{text}\n{choice.summary(settings)}")
         amplified = (difference * AMPLIFIED).clamp_(0, 1)
-        cells = [[contact_sheet.tile(pictures, CELL) for pictures in (own, other, amplified)]]
+        cells = [[contact_sheet.tile(images, CELL) for images in (own, other, amplified)]]
         names = ["LML", sampler_name, f"difference x {AMPLIFIED:g}"]
-        sheet = contact_sheet.contact_sheet(cells, names, [""], f"seed {seed}, {steps} steps, CFG {cfg:g}, {scheduler}")
+        title = f"seed {job.seed}, {job.steps} steps, CFG {job.cfg:g}, {job.scheduler}"
+        sheet = contact_sheet.contact_sheet(cells, names, [""], title)
         shown = ui.PreviewImage(drawing.to_tensor(sheet), cls=cls).as_dict() | ui.PreviewText(text).as_dict()
         return io.NodeOutput(own, other, amplified, text, ui=shown)
-
-
-def _pictures(source: Source, run: Run, progress: host.running.Progress) -> Tensor:
-    """The pictures of one run, `[N, height, width, 3]` on the CPU."""
-    pictures = source.pictures(run, progress.callback)
-    progress.advance(run.steps)
-    return pictures

@@ -3,7 +3,6 @@
 from . import diffusers as diffusers
 from . import families as families
 from . import fingerprint as fingerprint
-from . import guided as guided
 from . import pixels as pixels
 from . import running as running
 from .calls import calls_a_step as calls_a_step
@@ -20,6 +19,7 @@ from .samplers import sample_lml as sample_lml
 from .samplers import sampler as sampler
 from .samplers import wrapped_sampler as wrapped_sampler
 from .sampling import sample as sample
+from .sampling import sample_guided as sample_guided
 from .scheduling import discrete_sigmas as discrete_sigmas
 from .scheduling import own_schedule as own_schedule
 from .scheduling import schedule as schedule

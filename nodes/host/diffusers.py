@@ -77,14 +77,9 @@ class Space:
 def model(
     build: Callable[[Any], nn.Module], weights: dict[str, Tensor], space: Space, sampling: dict[str, Any], v: bool
 ) -> ModelPatcher:
-    """MODEL around a module `forward(x, timesteps, **_)` in float32.
+    """MODEL in float32 around a module `forward(x, timesteps, **_)`, which `build` makes of a host's layers.
 
-    Args:
-        build: makes the module of a host's layers.
-        weights: by the names of the module.
-        space: of the latents.
-        sampling: parameters of ComfyUI's ModelSamplingDiscrete.
-        v: whether the module predicts v, not the noise.
+    `sampling` are the parameters of ComfyUI's ModelSamplingDiscrete; `v`: it predicts v, not the noise.
     """
 
     class Format(comfy.latent_formats.LatentFormat):

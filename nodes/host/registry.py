@@ -30,10 +30,7 @@ def add_to_sampler_list(name: str) -> bool:
     if name in comfy.samplers.SAMPLER_NAMES or taken is not None:
         return False
     setattr(k_diffusion_sampling, function, sample_lml)
-    # One list, unless another pack has put a new one in the place of the first.
-    for names in (comfy.samplers.SAMPLER_NAMES, comfy.samplers.KSampler.SAMPLERS):
-        if name not in names:
-            names.append(name)
+    _append(name, comfy.samplers.SAMPLER_NAMES, comfy.samplers.KSampler.SAMPLERS)
     return True
 
 
@@ -44,11 +41,15 @@ def add_to_scheduler_list(name: str) -> bool:
     if name in comfy.samplers.SCHEDULER_HANDLERS or name in comfy.samplers.SCHEDULER_NAMES:
         return False
     comfy.samplers.SCHEDULER_HANDLERS[name] = comfy.samplers.SchedulerHandler(handler)
-    # One list, unless another pack has put a new one in the place of the first.
-    for names in (comfy.samplers.SCHEDULER_NAMES, comfy.samplers.KSampler.SCHEDULERS):
+    _append(name, comfy.samplers.SCHEDULER_NAMES, comfy.samplers.KSampler.SCHEDULERS)
+    return True
+
+
+def _append(name: str, *lists: list[str]) -> None:
+    """Name an entry in lists that are one, unless another pack has put a new one in the place of the first."""
+    for names in lists:
         if name not in names:
             names.append(name)
-    return True
 
 
 def preferred_scheduler(name: str) -> str:

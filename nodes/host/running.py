@@ -46,10 +46,10 @@ class Progress:
         self._bar.update_absolute(self._done)
         comfy.model_management.throw_exception_if_processing_interrupted()
 
-    def show(self, picture: Image.Image) -> None:
-        """Show what there is so far."""
+    def show(self, draw: Callable[[], Image.Image]) -> None:
+        """Show what there is so far, which is drawn if the person wants to see it."""
         if self.previews:
-            self._bar.update_absolute(self._done, preview=("JPEG", picture.convert("RGB"), PREVIEW_SIZE))
+            self._bar.update_absolute(self._done, preview=("JPEG", draw().convert("RGB"), PREVIEW_SIZE))
 
     def finish(self) -> None:
         """Everything is done, also if it took fewer calls."""

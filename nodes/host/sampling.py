@@ -1,15 +1,15 @@
-"""Sampling with prompts, as KSampler does."""
+"""Sampling with prompts, as KSampler does, and with a GUIDER, as SamplerCustomAdvanced does."""
 
+import inspect
 import math
 from typing import Any
 
+import comfy.model_management
 import comfy.sample
 import comfy.samplers
 import comfy.utils
 import latent_preview
 from torch import Tensor
-
-from . import guided
 
 
 def sample(
@@ -33,7 +33,7 @@ def sample(
     """
     if math.isnan(cfg):  # which ComfyUI's check of the range lets through
         raise ValueError("cfg is nan; it must be a number from 0 to 100. 1 switches the guidance off.")
-    result, samples, noise = guided.prepare(model, latent, seed)
+    result, samples, noise = _prepare(model, latent, seed)
     result["samples"] = comfy.sample.sample_custom(
         model,
         noise if add_noise else noise * 0,
@@ -44,8 +44,42 @@ def sample(
         negative,
         samples,
         noise_mask=latent.get("noise_mask"),
-        callback=callback or latent_preview.prepare_callback(model, max(len(sigmas) - 1, 1)),
+        callback=callback or _preview(model, sigmas),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )
     return result
+
+
+def sample_guided(guider: Any, sampler: Any, sigmas: Tensor, noise: Any, latent: dict[str, Any]) -> dict[str, Any]:
+    """Sample a LATENT with a GUIDER, as SamplerCustomAdvanced does."""
+    result, samples, _ = _prepare(guider.model_patcher, latent, noise.seed)
+    samples = guider.sample(
+        noise.generate_noise({**latent, "samples": samples}),
+        samples,
+        sampler,
+        sigmas,
+        denoise_mask=latent.get("noise_mask"),
+        callback=_preview(guider.model_patcher, sigmas),
+        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+        seed=noise.seed,
+    )
+    result["samples"] = samples.to(comfy.model_management.intermediate_device())
+    return result
+
+
+def _prepare(model: Any, latent: dict[str, Any], seed: int) -> tuple[dict[str, Any], Tensor, Tensor]:
+    """The LATENT to give back, the samples as the model takes them, and the noise of a seed."""
+    ratios = {
+        name: latent.get(name)
+        for name in ("downscale_ratio_spacial", "downscale_ratio_temporal")
+        if name in inspect.signature(comfy.sample.fix_empty_latent_channels).parameters
+    }
+    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
+    noise = comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
+    return {key: value for key, value in latent.items() if not key.startswith("downscale_ratio_")}, samples, noise
+
+
+def _preview(model: Any, sigmas: Tensor) -> Any:
+    """The callback of a run that shows its progress bar and previews."""
+    return latent_preview.prepare_callback(model, max(len(sigmas) - 1, 1))

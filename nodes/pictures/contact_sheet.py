@@ -56,13 +56,9 @@ def message_card(message: str, size: tuple[int, int]) -> Image.Image:
 def contact_sheet(
     cells: Sequence[Sequence[Cell]], columns: Sequence[str], rows: Sequence[str], title: str
 ) -> Image.Image:
-    """The pictures in a grid, with the names of the columns above and of the rows at the left.
+    """Pictures of about the same size in a grid, below a title and the names of the columns.
 
-    Args:
-        cells: rows of cells; pictures of about the same size.
-        columns: names, one a column.
-        rows: names, one a row; empty names take no room.
-        title: line above all.
+    The names of the rows are at the left; empty ones take no room.
     """
     pictures = [cell for row in cells for cell in row if isinstance(cell, Image.Image)]
     width = max((picture.width for picture in pictures), default=256)

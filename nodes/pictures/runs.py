@@ -1,13 +1,13 @@
 """One run and its pictures: a cell of a sweep, a side of a comparison."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
 from ...lml_sampler import LMLSettings
 from .. import host
-from .scene import Scene
+from ..job import Job
 
 LML = "lml"
 """Name of the pack's own sampler, beside those of ComfyUI."""
@@ -24,26 +24,17 @@ class Run:
     cfg: float
 
 
-@dataclass(frozen=True)
-class Source:
-    """Makes the pictures of a run."""
+def pictures(job: Job, vae: Any, run: Run, callback: Any) -> Tensor:
+    """The pictures of one run on the CPU, `[N, height, width, 3]`.
 
-    scene: Scene
-    vae: Any
-    seed: int
-
-    def pictures(self, run: Run, callback: Any) -> Tensor:
-        """The pictures of one run on the CPU, `[N, height, width, 3]`.
-
-        Raises:
-            ValueError: they are not finite; or whatever the run raises.
-        """
-        if run.settings is None:
-            sampler, sigmas = host.built_in_sampler(run.sampler), self.scene.sigmas(run.steps, run.sampler)
-        else:
-            sampler, sigmas = host.sampler(run.settings), self.scene.sigmas(run.steps)
-        latent = self.scene.sample(sampler, sigmas, self.seed, run.cfg, callback)
-        images = host.running.decode(self.vae, latent)
-        if not images.isfinite().all():
-            raise ValueError("The picture is not finite (NaN or infinity): this sampler breaks up here.")
-        return images
+    Raises:
+        ValueError: they are not finite; or whatever the run raises.
+    """
+    if run.settings is None:
+        sampler, sigmas = host.built_in_sampler(run.sampler), job.sigmas(run.steps, run.sampler)
+    else:
+        sampler, sigmas = host.sampler(run.settings), job.sigmas(run.steps)
+    images = host.running.decode(vae, replace(job, cfg=run.cfg).sample(sampler, sigmas, callback))
+    if not images.isfinite().all():
+        raise ValueError("The picture is not finite (NaN or infinity): this sampler breaks up here.")
+    return images

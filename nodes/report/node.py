@@ -6,8 +6,9 @@ from typing import Any
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ...lml_sampler import LMLSettings, Recorder
+from ...lml_sampler import Recorder
 from .. import choice, host, inputs
+from ..job import Job
 from ..pictures import drawing
 from .reporting import Report
 
@@ -43,28 +44,10 @@ class LMLReport(io.ComfyNode):
 
     @classmethod
     @host.running.says_why
-    def execute(
-        cls,
-        model: Any,
-        seed: int,
-        steps: int,
-        cfg: float,
-        scheduler: str,
-        positive: Any,
-        negative: Any,
-        latent_image: dict[str, Any],
-        denoise: float,
-        damping: float,
-        kappa: float,
-        settings: LMLSettings | None = None,
-    ) -> io.NodeOutput:
-        sampler = host.sampler(choice.scaled(settings, damping, kappa, model))
-        sigmas = host.schedule(model, scheduler, steps, denoise)
-
-        def sample(recorded: Any) -> dict[str, Any]:
-            return host.sample(model, recorded, sigmas, seed, cfg, positive, negative, latent_image)
-
-        return _report(cls, model, sampler, sample)
+    def execute(cls, **given: Any) -> io.NodeOutput:
+        job = Job(**given)
+        sampler, sigmas = host.sampler(job.scaled()), job.sigmas(job.steps)
+        return _report(cls, job.model, sampler, lambda recorded: job.sample(recorded, sigmas))
 
 
 class LMLReportCustom(io.ComfyNode):
@@ -92,10 +75,12 @@ class LMLReportCustom(io.ComfyNode):
     def execute(
         cls, noise: Any, guider: Any, sampler: Any, sigmas: Tensor, latent_image: dict[str, Any]
     ) -> io.NodeOutput:
-        def sample(recorded: Any) -> dict[str, Any]:
-            return host.guided.sample(guider, recorded, sigmas, noise, latent_image)
-
-        return _report(cls, guider.model_patcher, sampler, sample)
+        return _report(
+            cls,
+            guider.model_patcher,
+            sampler,
+            lambda recorded: host.sample_guided(guider, recorded, sigmas, noise, latent_image),
+        )
 
 
 def _report(
@@ -110,7 +95,7 @@ def _report(
     text, picture = report.text(), report.panels()[0]  # all of them would be tiny on the node
     progress = host.running.Progress(model, len(report.steps))
     progress.advance(len(report.steps))
-    progress.show(picture)  # in place of the sampler's last preview, which would stay on the node
+    progress.show(lambda: picture)  # in place of the sampler's last preview, which would stay on the node
     host.running.show_text(f"{report.conclusion()}\n{choice.summary(recorder.settings)}")
     shown = {}
     note = ""

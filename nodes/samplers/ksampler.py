@@ -4,8 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ...lml_sampler import LMLSettings
 from .. import choice, host, inputs
+from ..job import Job
 
 
 class LMLKSampler(choice.Corrected):
@@ -24,24 +24,16 @@ class LMLKSampler(choice.Corrected):
 
     @classmethod
     @host.running.says_why
-    def execute(
-        cls,
-        model: Any,
-        seed: int,
-        steps: int,
-        cfg: float,
-        scheduler: str,
-        positive: Any,
-        negative: Any,
-        latent_image: dict[str, Any],
-        denoise: float,
-        damping: float,
-        kappa: float,
-        settings: LMLSettings | None = None,
-    ) -> io.NodeOutput:
-        sampler = choice.sampler_of(settings, damping, kappa, model)
-        sigmas = host.schedule(model, scheduler, steps, denoise)
-        return io.NodeOutput(host.sample(model, sampler, sigmas, seed, cfg, positive, negative, latent_image))
+    def execute(cls, **given: Any) -> io.NodeOutput:
+        job = Job(**given)
+        return io.NodeOutput(job.sample(_sampler(job), job.sigmas(job.steps)))
+
+
+def _sampler(job: Job) -> Any:
+    """The SAMPLER of a job; what it results in is said in a line on the node."""
+    settings = job.scaled()
+    host.running.show_text(choice.summary(settings))
+    return host.sampler(settings)
 
 
 def _step_number(name: str, default: int, tooltip: str) -> io.Input:
@@ -88,32 +80,20 @@ class LMLKSamplerAdvanced(choice.Corrected):
     @host.running.says_why
     def execute(
         cls,
-        model: Any,
         add_noise: str,
         noise_seed: int,
-        steps: int,
-        cfg: float,
-        scheduler: str,
-        positive: Any,
-        negative: Any,
-        latent_image: dict[str, Any],
         start_at_step: int,
         end_at_step: int,
         return_with_leftover_noise: str,
-        damping: float,
-        kappa: float,
-        settings: LMLSettings | None = None,
+        **given: Any,
     ) -> io.NodeOutput:
-        sampler = choice.sampler_of(settings, damping, kappa, model)
-        sigmas = host.schedule(model, scheduler, steps)
+        job = Job(seed=noise_seed, denoise=1.0, **given)
+        sampler, sigmas = _sampler(job), job.sigmas(job.steps)
         if end_at_step < len(sigmas) - 1:
             sigmas = sigmas[: end_at_step + 1]
             if return_with_leftover_noise == "disable":
                 sigmas[-1] = 0
         sigmas = sigmas[start_at_step:]
         if len(sigmas) < 2:
-            return io.NodeOutput(latent_image)
-        noisy = add_noise == "enable"
-        return io.NodeOutput(
-            host.sample(model, sampler, sigmas, noise_seed, cfg, positive, negative, latent_image, add_noise=noisy)
-        )
+            return io.NodeOutput(job.latent_image)
+        return io.NodeOutput(job.sample(sampler, sigmas, add_noise=add_noise == "enable"))

@@ -7,11 +7,10 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...lml_sampler import LMLSettings
 from .. import choice, host, inputs
+from ..job import Job
 from ..pictures import contact_sheet, drawing
-from ..pictures.runs import Run, Source
-from ..pictures.scene import Scene
+from ..pictures.runs import Run, pictures
 from . import values
 from .values import AXES, NONE
 
@@ -79,55 +78,30 @@ class LMLSweep(io.ComfyNode):
         choice.check_factors(damping, kappa)
         if columns is None or column_values is None or rows is None or row_values is None:  # connected
             return True
-        _check_axes(columns, rows)
         values.parse_grid(columns, column_values, rows, row_values, host.sampler_names())
         return True
 
     @classmethod
     @host.running.says_why
     def execute(
-        cls,
-        model: Any,
-        seed: int,
-        steps: int,
-        cfg: float,
-        scheduler: str,
-        positive: Any,
-        negative: Any,
-        latent_image: dict[str, Any],
-        denoise: float,
-        vae: Any,
-        columns: str,
-        column_values: str,
-        rows: str,
-        row_values: str,
-        cell_size: int,
-        damping: float,
-        kappa: float,
-        settings: LMLSettings | None = None,
+        cls, vae: Any, columns: str, column_values: str, rows: str, row_values: str, cell_size: int, **given: Any
     ) -> io.NodeOutput:
         across, down = values.parse_grid(columns, column_values, rows, row_values, host.sampler_names())
-        varied = (columns, rows)
-        base = choice.scaled(settings, 1.0 if "λ" in varied else damping, 1.0 if "κ" in varied else kappa, model)
-        grid = [[values.run_of({columns: x, rows: y}, steps, cfg, base) for x in across] for y in down]
-        fixed = {"steps": steps, "CFG": cfg, "λ": damping, "κ": kappa}
+        job, varied = Job(**given), (columns, rows)
+        damping, kappa = (1.0 if "λ" in varied else job.damping), (1.0 if "κ" in varied else job.kappa)
+        base = choice.scaled(job.settings, damping, kappa, job.model)
+        grid = [[values.run_of({columns: x, rows: y}, job.steps, job.cfg, base) for x in across] for y in down]
+        fixed = {"steps": job.steps, "CFG": job.cfg, "λ": job.damping, "κ": job.kappa}
         title = ", ".join(
-            [f"seed {seed}", scheduler] + [f"{name} {value:g}" for name, value in fixed.items() if name not in varied]
+            [f"seed {job.seed}", job.scheduler]
+            + [f"{name} {value:g}" for name, value in fixed.items() if name not in varied]
         )
         names = [values.label(columns, value) for value in across]
         sides = [values.label(rows, value) for value in down]
         sheet = Sheet(grid, names, sides, title, cell_size)
-        scene = Scene(model, positive, negative, latent_image, scheduler, denoise)
-        images = sheet.fill(Source(scene, vae, seed))
+        images = sheet.fill(job, vae)
         host.running.show_text(title)
         return io.NodeOutput(drawing.to_tensor(sheet.draw()), images)
-
-
-def _check_axes(columns: str, rows: str) -> None:
-    """Raise ValueError for an axis that is not in the lists, which ComfyUI leaves to a node that validates."""
-    for name, axis, allowed in (("columns", columns, AXES), ("rows", rows, (NONE, *AXES))):
-        if axis not in allowed:
-            raise ValueError(f"{name} is {axis!r}; choose one of {', '.join(allowed)}.")
 
 
 class Sheet:
@@ -142,18 +116,18 @@ class Sheet:
         cells = [[self.shown.get(run) for run in row] for row in self.grid]
         return contact_sheet.contact_sheet(cells, self.columns, self.rows, self.title)
 
-    def fill(self, source: Source) -> Tensor:
+    def fill(self, job: Job, vae: Any) -> Tensor:
         """Run every cell, equal ones once. Gives all pictures row by row; those of failed cells are messages.
 
         Raises:
             RuntimeError: all cells failed.
         """
         runs = list(dict.fromkeys(run for row in self.grid for run in row))
-        progress = host.running.Progress(source.scene.model, sum(run.steps for run in runs))
+        progress = host.running.Progress(job.model, sum(run.steps for run in runs))
         images: dict[Run, Tensor] = {}
         for run in runs:
             try:
-                images[run] = source.pictures(run, progress.callback)
+                images[run] = pictures(job, vae, run, progress.callback)
                 self.shown[run] = contact_sheet.tile(images[run], self.size)
             except host.running.Cancelled:
                 raise
@@ -162,8 +136,7 @@ class Sheet:
                 host.running.recover(error)
                 self.shown[run] = str(error) or type(error).__name__
             progress.advance(run.steps)
-            if progress.previews:
-                progress.show(self.draw())
+            progress.show(self.draw)
         if not images:
             raise RuntimeError(f"All {len(runs)} runs of the sweep failed. The first: {self.shown[runs[0]]}")
         shape = next(iter(images.values())).shape

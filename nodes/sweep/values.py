@@ -4,10 +4,11 @@ import dataclasses
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from ...lml_sampler import LMLSettings
 from ...lml_sampler.settings import Scheme
+from ..choice import scheme_name
 from ..pictures.runs import LML, Run
 
 NONE = "none"
@@ -25,24 +26,18 @@ EXAMPLES = {
 RANGES = {"λ": (0, 100), "κ": (0, 1), "steps": (1, 10000), "CFG": (0, 100)}
 
 
-class SchemeValue(NamedTuple):
-    """A scheme and its order."""
-
-    scheme: str
-    order: int
-
-    def __str__(self) -> str:
-        return f"{self.scheme} {self.order}" if self.order > 1 else self.scheme
-
-
 def parse_grid(
     columns: str, column_values: str, rows: str, row_values: str, samplers: Sequence[str]
 ) -> tuple[list[Any], list[Any]]:
     """The values of both axes.
 
     Raises:
-        ValueError: they are the same axis, make too many cells, or see `parse`.
+        ValueError: there is no such axis, both are the same, they make too many cells, or see `parse`.
     """
+    # ComfyUI leaves the check of the lists to a node that validates.
+    for name, axis, allowed in (("columns", columns, AXES), ("rows", rows, (NONE, *AXES))):
+        if axis not in allowed:
+            raise ValueError(f"{name} is {axis!r}; choose one of {', '.join(allowed)}.")
     if columns == rows:
         raise ValueError(f"columns and rows are both {rows!r}. Choose two things, or none for rows.")
     across = parse("column_values", columns, column_values, samplers)
@@ -56,13 +51,9 @@ def parse_grid(
 
 
 def parse(name: str, axis: str, text: str, samplers: Sequence[str]) -> list[Any]:
-    """The values of an axis: entries between commas or line ends; `low:high:count` is a range of numbers.
+    """The values of an axis in the text of the input `name`; of the axis none one value, None.
 
-    Args:
-        name: of the input, for messages.
-        axis: one of `AXES`, or `none`: one value, None.
-        text: what was typed.
-        samplers: ComfyUI's samplers.
+    Entries stand between commas or line ends; `low:high:count` is a range of numbers.
 
     Raises:
         ValueError: names the input, the entry, what is allowed and an example.
@@ -93,10 +84,9 @@ def _entry(axis: str, entry: str, samplers: Sequence[str]) -> list[Any]:
         if scheme not in get_args(Scheme) or order.strip() not in ("", "1", "2", "3"):
             raise ValueError(f"is not one of {', '.join(get_args(Scheme))}, with an order of 1 to 3 after a space")
         try:
-            LMLSettings(scheme=scheme, order=int(order or 1))
+            return [LMLSettings(scheme=scheme, order=int(order or 1))]
         except ValueError as error:
             raise ValueError(f"cannot be: {str(error).rstrip('.')}") from error
-        return [SchemeValue(scheme, int(order or 1))]
     return [_number(axis, value) for value in _numbers(entry)]
 
 
@@ -128,17 +118,13 @@ def label(axis: str, value: Any) -> str:
     """A value as the sheet shows it."""
     if axis == NONE:
         return ""
+    if axis == "scheme":
+        return scheme_name(value)
     return f"{axis} {value:g}" if isinstance(value, float | int) else str(value)
 
 
 def run_of(chosen: dict[str, Any], steps: int, cfg: float, base: LMLSettings) -> Run:
-    """The run of one cell.
-
-    Args:
-        chosen: values by axis.
-        steps: number of steps, unless that is an axis.
-        cfg: guidance, unless that is an axis.
-        base: the settings to vary.
+    """The run of one cell with values by axis; what is no axis is as the node has it.
 
     Raises:
         ValueError: the settings do not go together; see `LMLSettings`.
@@ -146,10 +132,9 @@ def run_of(chosen: dict[str, Any], steps: int, cfg: float, base: LMLSettings) ->
     steps, cfg, sampler = chosen.get("steps", steps), chosen.get("CFG", cfg), chosen.get("sampler", LML)
     if sampler != LML:
         return Run(sampler, None, steps, cfg)
-    settings = base
     for axis, value in chosen.items():
-        settings = vary(settings, axis, value)
-    return Run(LML, settings, steps, cfg)
+        base = vary(base, axis, value)
+    return Run(LML, base, steps, cfg)
 
 
 def vary(settings: LMLSettings, axis: str, value: Any) -> LMLSettings:

@@ -4,10 +4,9 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ...lml_sampler import LMLSettings
 from .. import choice, host, inputs
+from ..job import Job
 from ..pictures import drawing
-from ..pictures.scene import Scene
 from .search import Search
 from .task import Task, candidates, check_reference
 from .tuning import parameter as parameter_of
@@ -99,34 +98,16 @@ class LMLTune(io.ComfyNode):
     @classmethod
     @host.running.says_why
     def execute(
-        cls,
-        model: Any,
-        seed: int,
-        steps: int,
-        cfg: float,
-        scheduler: str,
-        positive: Any,
-        negative: Any,
-        latent_image: dict[str, Any],
-        denoise: float,
-        parameter: str,
-        schemes: str,
-        evaluations: int,
-        seeds: int,
-        reference_steps: int,
-        damping: float,
-        kappa: float,
-        settings: LMLSettings | None = None,
+        cls, parameter: str, schemes: str, evaluations: int, seeds: int, reference_steps: int, **given: Any
     ) -> io.NodeOutput:
-        base = choice.scaled(settings, damping, kappa, model)
+        job = Job(**given)
+        base = job.scaled()
         task = Task(
-            Scene(model, positive, negative, latent_image, scheduler, denoise),
+            job,
             base,
             parameter_of(parameter, base),
             candidates(base) if schemes == ALL else {choice.scheme_name(base): base},
-            steps,
-            cfg,
-            tuple((seed + k) % 2**64 for k in range(seeds)),
+            tuple((job.seed + k) % 2**64 for k in range(seeds)),
             evaluations,
             reference_steps,
         )

@@ -46,7 +46,7 @@ class Search:
             RuntimeError: the reference is not finite; or what a run of LML raises.
         """
         self._cache = self._open(folder)
-        self._progress = host.running.Progress(self.task.scene.model, sum(self.task.calls))
+        self._progress = host.running.Progress(self.task.job.model, sum(self.task.calls))
         show(f"{self.task.budget()} {self.note}".strip())
         log.info("LML Tune: %s", self.task.budget())
         try:
@@ -80,7 +80,7 @@ class Search:
             self._reference(seed)
         for name in task.built_in:
             try:
-                sampler, sigmas = host.built_in_sampler(name), task.scene.sigmas(task.steps, name)
+                sampler, sigmas = host.built_in_sampler(name), task.job.sigmas(task.job.steps, name)
                 self.built_in[name] = self._error(f"sampler {name}", sampler, sigmas)
             except host.running.Cancelled:
                 raise
@@ -93,8 +93,8 @@ class Search:
             run = json.dumps(dataclasses.asdict(settings), sort_keys=True)
             error = self._error(run, host.sampler(settings), task.sigmas)
             self.trials.append(Trial(candidate, value, error))
-            if math.isfinite(error) and self._progress.previews:
-                self._progress.show(self.plot())
+            if math.isfinite(error):
+                self._progress.show(self.plot)
             return error
 
         tuning.search(list(task.candidates), task.axis, task.axis.of(task.base), evaluate, task.evaluations)
@@ -127,7 +127,8 @@ class Search:
         return sum(errors) / len(errors)
 
     def _latent(self, sampler: Any, sigmas: Tensor, seed: int) -> Tensor:
-        latent = self.task.scene.sample(sampler, sigmas, seed, self.task.cfg, self._progress.callback)
+        job = dataclasses.replace(self.task.job, seed=seed)
+        latent = job.sample(sampler, sigmas, self._progress.callback)
         self.made += len(sigmas) - 1
         return _flat(latent["samples"])
 
@@ -158,7 +159,7 @@ class Search:
         lines += [
             "",
             f"RMS distance of the latent to {REFERENCE} with {len(task.fine_sigmas) - 1} steps.",
-            f"{task.steps} steps, CFG {task.cfg:g}, {task.scene.scheduler}, {seeds}.",
+            f"{task.job.steps} steps, CFG {task.job.cfg:g}, {task.job.scheduler}, {seeds}.",
             f"{len(self.trials)} settings tried, {self.made} model calls. {self.note}".strip(),
         ]
         return "\n".join(lines)

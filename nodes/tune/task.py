@@ -14,7 +14,7 @@ from ... import lml_sampler as core
 from ...lml_sampler import LMLSettings
 from ...lml_sampler.settings import MULTISTEP, Scheme
 from .. import choice, host
-from ..pictures.scene import Scene
+from ..job import Job
 from . import tuning
 from .tuning import Parameter
 
@@ -39,12 +39,10 @@ class Task:
         ValueError: names the input, its value, the range and the remedy.
     """
 
-    scene: Scene
+    job: Job
     base: LMLSettings
     axis: Parameter
     candidates: dict[str, LMLSettings]
-    steps: int
-    cfg: float
     seeds: tuple[int, ...]
     evaluations: int
     reference_steps: int
@@ -57,16 +55,17 @@ class Task:
                 f"The settings add noise (eta {self.base.eta:g}, renoise {self.base.renoise}), so there is no "
                 "converged picture to compare with. Use settings without noise."
             )
-        check_reference(self.steps, self.reference_steps)
+        job = self.job
+        check_reference(job.steps, self.reference_steps)
         tuning.check_budget(self.evaluations, len(self.candidates), self.axis.place(self.axis.of(self.base)))
-        sigmas, fine = self.scene.sigmas(self.steps), self.scene.sigmas(self.reference_steps)
+        sigmas, fine = job.sigmas(job.steps), job.sigmas(self.reference_steps)
         # The reference starts at the noise of the run, also where the scheduler's first level depends on the steps.
         fine = torch.cat([sigmas[:1], _levels_below(sigmas[0], fine)]) if len(sigmas) else fine
-        for name, levels in (("steps", sigmas), ("reference_steps", fine)):
+        for name, steps, levels in (("steps", job.steps, sigmas), ("reference_steps", self.reference_steps, fine)):
             if len(levels) < 2 or not (levels.isfinite().all() and (levels.diff() < 0).all()):
                 raise ValueError(
-                    f"{name} is {getattr(self, name)}: the scheduler {self.scene.scheduler!r} with denoise "
-                    f"{self.scene.denoise:g} makes no falling schedule of it. Use another number or another scheduler."
+                    f"{name} is {steps}: the scheduler {job.scheduler!r} with denoise {job.denoise:g} makes no falling "
+                    "schedule of it. Use another number or another scheduler."
                 )
         object.__setattr__(self, "sigmas", sigmas)
         object.__setattr__(self, "fine_sigmas", fine)
@@ -97,11 +96,11 @@ class Task:
         Raises:
             host.fingerprint.NoFingerprint: something has no content that could be compared.
         """
-        scene = self.scene
-        inputs = [host.fingerprint.of([scene.positive, scene.negative, scene.latent, self.cfg, self.fine_sigmas])]
-        reference = _hash([host.fingerprint.of_model(scene.model), *inputs])
+        job = self.job
+        inputs = host.fingerprint.of([job.positive, job.negative, job.latent_image, job.cfg, self.fine_sigmas])
+        reference = _hash([host.fingerprint.of_model(job.model), inputs])
         code = [path.read_text("utf-8") for path in sorted(Path(core.__file__).parent.rglob("*.py"))]
-        return _hash([reference, self.sigmas.tolist(), scene.scheduler, scene.denoise, code]), reference
+        return _hash([reference, self.sigmas.tolist(), job.scheduler, job.denoise, code]), reference
 
 
 def _levels_below(first: Tensor, levels: Tensor) -> Tensor:

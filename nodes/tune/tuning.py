@@ -21,8 +21,6 @@ class Parameter:
     Attributes:
         name: as people see it.
         field: of `LMLSettings`.
-        low: the smallest value.
-        high: the largest value.
         log: whether the search goes by the logarithm.
         digits: decimals (significant digits if `log`) that are told apart.
     """
@@ -83,35 +81,15 @@ class Trial(NamedTuple):
         return self.error if math.isfinite(self.error) else WORST
 
 
-class Trials:
-    """What was tried, each setting once."""
-
-    def __init__(self, evaluate: Callable[[str, float], float]) -> None:
-        self.evaluate = evaluate
-        self.found: dict[tuple[str, float], Trial] = {}
-
-    def rank(self, candidate: str, value: float) -> float:
-        """Of a setting, which is tried now if it was not before."""
-        setting = candidate, value
-        if setting not in self.found:
-            self.found[setting] = Trial(candidate, value, self.evaluate(candidate, value))
-        return self.found[setting].rank()
-
-
 def scan_places(candidates: int, start: float) -> list[float]:
     """Where each candidate is tried first, between 0 and 1: the ends and the start; for one candidate also between."""
     ends = [0.0, 1.0] if candidates > 1 else [0.0, 0.25, 0.5, 0.75, 1.0]
     return sorted({start, *ends})
 
 
-def least_evaluations(candidates: int, start: float) -> int:
-    """The smallest budget: the scan, and two more to search with; with one candidate never more than 8."""
-    return candidates * len(scan_places(candidates, start)) + 2
-
-
 def check_budget(budget: int, candidates: int, start: float) -> None:
-    """Raise ValueError unless a budget of evaluations is enough."""
-    least = least_evaluations(candidates, start)
+    """Raise ValueError unless a budget is enough for the scan and two more; for one candidate 8 always are."""
+    least = candidates * len(scan_places(candidates, start)) + 2
     if budget < least:
         raise ValueError(
             f"evaluations is {budget}; it must be {least} or more for {candidates} scheme(s). Raise it, or try fewer."
@@ -131,41 +109,36 @@ def search(
     bounded minimisation (golden section with parabolic steps; R. Brent, 1973), which finds the minimum of a function
     with one valley and improves on the scan in any case. Deterministic: the same errors give the same trials.
 
-    Args:
-        candidates: names, the one to start from first.
-        axis: the parameter.
-        start: its value now.
-        evaluate: the error of a candidate at a value, from 0 up; not finite if it broke up.
-        budget: the most evaluations, `least_evaluations` or more.
-
-    Returns:
-        Every trial, in order; the first is the start.
+    `start` is the value now, of the first candidate. `evaluate` gives the error of a candidate at a value, from 0 up,
+    not finite if it broke up. Returns every trial, in order, each setting once; the first is the start.
 
     Raises:
         ValueError: the budget is too small.
     """
     first = axis.place(start)
     check_budget(budget, len(candidates), first)
-    trials = Trials(evaluate)
-    trials.rank(candidates[0], start)
+    trials: dict[tuple[str, float], Trial] = {}
+
+    def rank(candidate: str, value: float) -> float:
+        if (candidate, value) not in trials:
+            trials[candidate, value] = Trial(candidate, value, evaluate(candidate, value))
+        return trials[candidate, value].rank()
+
+    rank(candidates[0], start)
     places = scan_places(len(candidates), first)
     for candidate, place in itertools.product(candidates, places):
-        trials.rank(candidate, start if place == first else axis.value(place))
-    _improve(trials, axis, places, budget - len(trials.found))
-    return list(trials.found.values())
-
-
-def _improve(trials: Trials, axis: Parameter, places: list[float], evaluations: int) -> None:
-    """Minimise between the two places of the scan that are around its best trial."""
-    best = min(trials.found.values(), key=Trial.rank)
-    low = max((place for place in places if axis.value(place) < best.value), default=0.0)
-    high = min((place for place in places if axis.value(place) > best.value), default=1.0)
+        rank(candidate, start if place == first else axis.value(place))
+    best = min(trials.values(), key=Trial.rank)
     minimize_scalar(
-        lambda place: trials.rank(best.candidate, axis.value(float(place))),
-        bounds=(low, high),
+        lambda place: rank(best.candidate, axis.value(float(place))),
+        bounds=(
+            max((place for place in places if axis.value(place) < best.value), default=0.0),
+            min((place for place in places if axis.value(place) > best.value), default=1.0),
+        ),
         method="bounded",
-        options={"maxiter": evaluations, "xatol": 0.004},
+        options={"maxiter": budget - len(trials), "xatol": 0.004},
     )
+    return list(trials.values())
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
