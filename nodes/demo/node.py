@@ -28,18 +28,8 @@ class LMLDemoModel(io.ComfyNode):
                     tooltip="eps: predicts the noise, like SD 1.5 and SDXL. flow: predicts the velocity, like SD3 and "
                     "FLUX.",
                 ),
-                io.Combo.Input(
-                    "shape",
-                    options=[ANY, *SHAPES],
-                    default="star",
-                    tooltip="The shape to draw.",
-                ),
-                io.Combo.Input(
-                    "color",
-                    options=[ANY, *COLORS],
-                    default="blue",
-                    tooltip="The color to draw it in.",
-                ),
+                io.Combo.Input("shape", options=[ANY, *SHAPES], default="star", tooltip="The shape to draw."),
+                io.Combo.Input("color", options=[ANY, *COLORS], default="blue", tooltip="The color to draw it in."),
                 inputs.batch_size(),
             ],
             outputs=[

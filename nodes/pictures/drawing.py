@@ -26,8 +26,6 @@ class Line(NamedTuple):
     label: str
     x: Sequence[float]
     y: Sequence[float]
-    joined: bool = True
-    """False: the markers alone."""
     ranges: Sequence[tuple[float, float]] = ()
     """From where to where each point reaches, drawn as a thin bar through it."""
 
@@ -81,7 +79,8 @@ def chart(
     for index, line in enumerate(lines):
         canvas.line(line, x_axis, y_axis, COLORS[index % len(COLORS)])
     for mark in marks:
-        canvas.mark(mark, x_axis, y_axis)
+        if visible(mark.x, log_x) and visible(mark.y, log_y):
+            canvas.ring(x_axis.place(mark.x), y_axis.place(mark.y))
     canvas.legend([line.label for line in lines], [mark.label for mark in marks], left)
     return canvas.image.reduce(OVERSAMPLING)
 
@@ -160,7 +159,7 @@ class _Canvas:
             for x, y in zip(line.x, line.y, strict=True)
         ]
         for here, there in itertools.pairwise(points):
-            if line.joined and here and there:
+            if here and there:
                 self.draw.line([here, there], color, self.thick, joint="curve")
         for x, (low, high) in zip(line.x, line.ranges, strict=False):
             if visible(low, y_axis.log) and visible(high, y_axis.log):
@@ -170,12 +169,8 @@ class _Canvas:
             if point:
                 self.draw.circle(point, self.em * 0.28, color)
 
-    def mark(self, mark: Mark, x_axis: Axis, y_axis: Axis) -> None:
-        """A ring."""
-        if visible(mark.x, x_axis.log) and visible(mark.y, y_axis.log):
-            self._ring(x_axis.place(mark.x), y_axis.place(mark.y))
-
-    def _ring(self, x: float, y: float) -> None:
+    def ring(self, x: float, y: float) -> None:
+        """A mark, around a point or beside its name."""
         self.draw.circle((x, y), self.em * 0.55, outline=INK, width=self.thin)
 
     def legend(self, lines: Sequence[str], marks: Sequence[str], left: float) -> None:
@@ -187,7 +182,7 @@ class _Canvas:
                 self.draw.line((x, y, x + self.em * 1.4, y), color, self.thick)
                 self.draw.circle((x + self.em * 0.7, y), self.em * 0.28, color)
             else:
-                self._ring(x + self.em * 0.7, y)
+                self.ring(x + self.em * 0.7, y)
             self.draw.text((x + self.em * 1.8, y), printable(label), INK, self.font, "lm")
             x += self.em * 3 + self.font.getlength(printable(label))
 

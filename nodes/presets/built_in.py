@@ -23,11 +23,7 @@ class Choice(NamedTuple):
 
 
 def built_in(name: str, flow: bool | None) -> Choice:
-    """The settings of a built-in preset.
-
-    Args:
-        name: one of `BUILT_IN`.
-        flow: whether the model predicts a flow velocity, None if that is not known.
+    """The settings of a built-in preset; `flow`: whether the model predicts a flow velocity, None if not known.
 
     Raises:
         ValueError: an unknown name; `paper` needs the model and there is none; a preset for models of another kind.
@@ -36,15 +32,14 @@ def built_in(name: str, flow: bool | None) -> Choice:
         raise ValueError(f"preset is {name!r}; choose one of {', '.join(BUILT_IN)}.")
     if name == AUTO:
         return Choice(LMLSettings(), AUTO_WHY)
-    if name == PAPER and flow is None:
+    wanted = {PAPER: flow, PAPER_SD: False, PAPER_FLUX: True}[name]
+    if wanted is None:
         raise ValueError(
             f"preset is {name!r}, which depends on the model, but no model is connected. "
             f"Connect model, or choose {PAPER_SD!r} or {PAPER_FLUX!r}."
         )
-    if name == PAPER_FLUX and flow is False:
-        raise ValueError(f"preset is {name!r}, but this is not a flow model. Choose {PAPER_SD!r} or {AUTO!r}.")
-    if name == PAPER_SD and flow is True:
-        raise ValueError(f"preset is {name!r}, but this is a flow model. Choose {PAPER_FLUX!r} or {AUTO!r}.")
-    chosen_flow = name == PAPER_FLUX or (name == PAPER and flow is True)
-    scheme = "Euler on the velocity" if chosen_flow else "DPM-Solver of order 3"
-    return Choice(paper(chosen_flow), f"{name}: {scheme}. {PAPER_WHY}")
+    if flow is not None and flow != wanted:
+        kind, fits = ("a flow model", PAPER_FLUX) if flow else ("not a flow model", PAPER_SD)
+        raise ValueError(f"preset is {name!r}, but this is {kind}. Choose {fits!r} or {AUTO!r}.")
+    scheme = "Euler on the velocity" if wanted else "DPM-Solver of order 3"
+    return Choice(paper(wanted), f"{name}: {scheme}. {PAPER_WHY}")

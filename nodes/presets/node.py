@@ -96,12 +96,7 @@ class LMLSavePreset(io.ComfyNode):
                     tooltip="Name of the preset: letters, digits, spaces and _ - . ( ) + , up to 60. The "
                     "built-in presets keep their names.",
                 ),
-                io.String.Input(
-                    "note",
-                    default="",
-                    multiline=True,
-                    tooltip="What it is for: shown with the preset.",
-                ),
+                io.String.Input("note", default="", multiline=True, tooltip="What it is for: shown with the preset."),
                 io.Boolean.Input(
                     "replace",
                     default=False,

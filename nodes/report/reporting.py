@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -19,26 +19,18 @@ LETTERS = 22
 """Height of the letters: a plot is shown half as wide on a node and in the help."""
 
 
-class Figure(NamedTuple):
-    """One figure of the report."""
-
-    name: str
-    """Of `StepReport`."""
-    heading: str
-    """In the table and in the legends."""
-
-
-COLUMNS = (
-    Figure("length", "|u|"),
-    Figure("across", "|u_perp|"),
-    Figure("turn", "turn °"),
-    Figure("rotation", "rotation °"),
-    Figure("gain", "gain"),
-    Figure("damping", "λ"),
-    Figure("trust", "trust"),
-    Figure("guidance", "guidance"),
-    Figure("news", "news"),
-)
+COLUMNS = {
+    "length": "|u|",
+    "across": "|u_perp|",
+    "turn": "turn °",
+    "rotation": "rotation °",
+    "gain": "gain",
+    "damping": "λ",
+    "trust": "trust",
+    "guidance": "guidance",
+    "news": "news",
+}
+"""The figures of `StepReport` in the table, and their headings."""
 
 WASTED = 0.05
 """A call is said to be wasted below this share of what the others told on average. On exact problems, leaving out such
@@ -60,38 +52,43 @@ class Report:
 
     def text(self) -> str:
         """The table, means and ranges over the batch; then the times and what was left out."""
-        headings = ["step", "σ", *(column.heading for column in COLUMNS), "model s", "sampler s"]
+        headings = ["step", "σ", *COLUMNS.values(), "model s", "sampler s"]
         rows = [headings, *(self._row(index, step) for index, step in enumerate(self.steps))]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        model = sum(step.model_seconds for step in self.steps)
-        sampler = sum(step.sampler_seconds for step in self.steps)
-        notes = [f"Step {index + 1}: {note}." for index, step in enumerate(self.steps) for note in step.notes]
+        model, sampler = self._seconds()
         summary = f"{len(self.steps)} steps: model {model:.3g} s, sampler {sampler:.3g} s (with the measuring)."
-        return "\n".join([self.conclusion(), describe(self.settings), *table, summary, *_merged(notes)])
+        return "\n".join([self.conclusion(), describe(self.settings), *table, summary, *self._notes()])
 
     def _row(self, index: int, step: StepReport) -> list[str]:
-        figures = [_show(getattr(step, column.name)) for column in COLUMNS]
+        figures = [_show(getattr(step, name)) for name in COLUMNS]
         times = [f"{step.model_seconds:.3g}", f"{step.sampler_seconds:.3g}"]
         return [str(index + 1), f"{step.sigma:.4g}", *figures, *times]
+
+    def _seconds(self) -> tuple[float, float]:
+        """What model and sampler took in all."""
+        return sum(step.model_seconds for step in self.steps), sum(step.sampler_seconds for step in self.steps)
+
+    def _notes(self) -> list[str]:
+        """Every note once, with the steps that it is about."""
+        steps: dict[str, list[str]] = {}
+        for number, step in enumerate(self.steps, 1):
+            for note in step.notes:
+                steps.setdefault(note, []).append(str(number))
+        return [f"Step{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {note}." for note, numbers in steps.items()]
 
     def json(self) -> str:
         """Everything, each figure for each picture of the batch; what is not a number is null."""
         steps = [_finite(step._asdict()) for step in self.steps]
-        content = {
-            "format": "lml-sampler report",
-            "version": 1,
-            "settings": dataclasses.asdict(self.settings),
-            "steps": steps,
-        }
+        settings = dataclasses.asdict(self.settings)
+        content = {"format": "lml-sampler report", "version": 1, "settings": settings, "steps": steps}
         return json.dumps(content, indent=1, allow_nan=False)
 
     def conclusion(self) -> str:
         """What the run shows, in sentences; first what can be done about it, as a node shows two lines."""
         turns = [(_mean(step.turn), index + 1) for index, step in enumerate(self.steps) if _numbers(step.turn)]
         bent = [_mean(step.rotation) for step in self.steps if _numbers(step.rotation)]
-        model = sum(step.model_seconds for step in self.steps)
-        sampler = sum(step.sampler_seconds for step in self.steps)
+        model, sampler = self._seconds()
         time = f"the sampler took {sampler / max(model + sampler, 1e-9):.1%} of the time"
         if not turns:
             return f"One step: there is no turn to learn from; {time}."
@@ -185,12 +182,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _merged(notes: Sequence[str]) -> list[str]:
-    """`Step 1: x.`, `Step 2: x.` as `Steps 1, 2: x.`"""
-    steps: dict[str, list[str]] = {}
-    for note in notes:
-        number, text = note.removeprefix("Step ").split(": ", 1)
-        steps.setdefault(text, []).append(number)
-    return [f"Step{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {text}" for text, numbers in steps.items()]

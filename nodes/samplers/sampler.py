@@ -48,12 +48,7 @@ def _published() -> io.DynamicCombo.Option:
     return io.DynamicCombo.Option(
         PUBLISHED,
         [
-            io.Combo.Input(
-                "family",
-                options=list(FAMILIES),
-                default="SD 1.5",
-                tooltip="Whose numbers of the paper.",
-            ),
+            io.Combo.Input("family", options=list(FAMILIES), default="SD 1.5", tooltip="Whose numbers of the paper."),
             io.Int.Input(
                 "steps", default=8, min=1, max=inputs.MAX_STEPS, tooltip="Steps of the run: λ depends on them."
             ),
