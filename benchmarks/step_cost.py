@@ -99,7 +99,7 @@ def corrections(x: Tensor) -> dict[str, Run]:
     energy = inner(previous, previous)
 
     def loop() -> Tensor:
-        return turn_away(x, measure_turn(x, previous, previous_energy=energy), 1.0, 0.1)
+        return turn_away(x, measure_turn(x, previous, previous_energy=energy), (1.0, 0.0), 0.1)
 
     return {
         "released": lambda: correct_released(x, previous, 1.0, 0.1),

@@ -29,6 +29,9 @@ MOST = 1e18
 """What is larger than this is infinite, what is smaller than its reciprocal 0, even in float64; its square is still a
 float32."""
 
+Damping = tuple[float | Tensor, float]
+"""lambda in units of <u, u>, a number or `[B, 1, ...]`, and what each unit of tan^2 adds to it."""
+
 
 class Turn(NamedTuple):
     """How a direction turned since the step before, per sample. w = vector - overlap * u."""
@@ -102,7 +105,7 @@ def correct(
     turn = measure_turn(wide, previous.to(wide.dtype), weight)
     if isinstance(damping, Tensor):
         damping = damping.to(turn.energy).reshape(turn.energy.shape)
-    return turn_away(wide, turn, damping / turn.energy, kappa, weight).to(step.dtype)
+    return turn_away(wide, turn, (damping / turn.energy, 0.0), kappa, weight).to(step.dtype)
 
 
 def measure_turn(
@@ -134,34 +137,27 @@ def measure_turn(
     return Turn(energy, along, torch.where(turned, across, 0), vector, overlap, turned)
 
 
-def turn_away(
-    step: Tensor,
-    turn: Turn,
-    damping: float | Tensor,
-    kappa: float,
-    weight: Tensor | None = None,
-    sensitivity: float = 0.0,
-) -> Tensor:
-    """Rotate `step` away from p. Shapes as in `measure_turn`, `damping` and `sensitivity` as in `rotation`."""
-    own, other = rotation(turn, damping, kappa, sensitivity)
+def turn_away(step: Tensor, turn: Turn, damping: Damping, kappa: float, weight: Tensor | None = None) -> Tensor:
+    """Rotate `step` away from p. Shapes as in `measure_turn`, `kappa` > 0."""
+    own, other = rotation(turn, damping, kappa)
     corrected = (own * step).addcmul_(other, turn.vector, value=-1)
     return corrected if weight is None else torch.lerp(step, corrected, weight.to(step.dtype))
 
 
-def rotation(turn: Turn, damping: float | Tensor, kappa: float, sensitivity: float = 0.0) -> Shares:
-    """What of u and of `turn.vector` makes the corrected vector.
+def rotation(turn: Turn, damping: Damping, kappa: float) -> Shares:
+    """What of u and of `turn.vector` makes the corrected vector; `kappa` > 0.
 
-    `damping` is relative here, lambda / <u, u>, and grows by `sensitivity` tan^2. `kappa` > 0. All is multiplied by
-    <u, u>, which takes the fewest operations: on a small latent they are what a step costs.
+    All is multiplied by <u, u>, which takes the fewest operations: on a small latent they are what a step costs.
 
         slope = tan(theta) / tan = ((1 - kappa) <u, u> + kappa <p, u>)
-                                   / (damping / kappa <u, u> + (sensitivity / kappa + kappa) <w, w>)
+                                   / (relative / kappa <u, u> + (sensitivity / kappa + kappa) <w, w>)
 
     Nothing may leave the range of float32, whatever lambda and kappa are.
     """
     energy, along, across, _, overlap, turned = turn
     divisor = max(kappa, 1e-30)  # below it float32 would soon divide by 0
-    relative = damping.clamp_min(1 / MOST) if isinstance(damping, Tensor) else min(damping, MOST * divisor)
+    relative, sensitivity = damping
+    relative = relative.clamp_min(1 / MOST) if isinstance(relative, Tensor) else min(relative, MOST * divisor)
     run = (energy * (relative / divisor)).add_(across, alpha=min(sensitivity / divisor, MOST) + kappa)
     slope = torch.lerp(energy, along, kappa).div_(run)
     if turned is not None:

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from .correction import Damping
 from .settings import LMLSettings
 
 TURN_SENSITIVITY = 10.0
@@ -32,7 +33,7 @@ def rotates_little(settings: LMLSettings) -> bool:
     return settings.damping_mode != "absolute"
 
 
-def any_damping(settings: LMLSettings, energy: Tensor) -> tuple[float | Tensor, float]:
+def any_damping(settings: LMLSettings, energy: Tensor) -> Damping:
     """The same for every mode; `energy` is |u|^2, not 0, `[B, 1, ...]`.
 
     absolute   lambda / |u|^2                the paper's lambda; |u|^2 grows with the size of the latent

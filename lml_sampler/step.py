@@ -4,6 +4,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from .correction import Damping
 from .parametrization import Level, Parametrization, from_denoised, noise_ratio
 from .settings import LMLSettings
 
@@ -46,8 +47,8 @@ class Figures(NamedTuple):
     """p, the same one step before."""
     corrected: Tensor | None = None
     """What u became; None: it was left alone."""
-    damping: tuple[float | Tensor, float] | None = None
-    """lambda in units of |u|^2, and what each unit of tan^2 adds to it, as `any_damping` gives them."""
+    damping: Damping | None = None
+    """As it was used; its lambda is in units of |u|^2."""
     trust: Tensor | None = None
     """Scheme `auto`: the share of the hindsight that was applied, broadcastable to `[B, 1, ...]`."""
     notes: tuple[str, ...] = ()

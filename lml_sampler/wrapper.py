@@ -161,8 +161,7 @@ class CorrectedModel:
         dtype = torch.promote_types(noise.dtype, torch.float32)
         wide = noise.to(dtype)
         turn = measure_turn(wide, previous.to(dtype), weight)
-        damping, sensitivity = any_damping(self._settings, turn.energy)
-        return turn_away(wide, turn, damping, self._settings.kappa, weight, sensitivity)
+        return turn_away(wide, turn, any_damping(self._settings, turn.energy), self._settings.kappa, weight)
 
     def _previous(self, noise: Tensor, sigma: Tensor, past: tuple[Evaluation, ...]) -> Tensor:
         """p of the rule in `wrap_sampler`; `noise` itself, from which nothing turns, where there is none."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..correction import inner, measure_turn, rotation
+from ..correction import Damping, inner, measure_turn, rotation
 from ..damping import relative_damping, rotates_little
 from ..settings import LMLSettings
 from ..step import Figures, Step, plain_step
@@ -66,10 +66,10 @@ class FirstOrderSolver:
         return moved, FirstOrderMemory(vector, turn.energy, here.sigma), figures
 
 
-def _rescaled(damping: float, sensitivity: float, kappa: float, ratio: float) -> tuple[float, float, float]:
-    """What `rotation` takes for p = ratio p', where the turn is that of p': damping, kappa and sensitivity.
+def _rescaled(relative: float, sensitivity: float, kappa: float, ratio: float) -> tuple[Damping, float]:
+    """What `rotation` takes for p = ratio p', where the turn is that of p': damping and kappa.
 
     q = (1 - kappa) u + kappa ratio p' = mixed ((1 - k) u + k p'),   mixed = 1 - kappa + kappa ratio
     """
     mixed = 1 - kappa + kappa * ratio
-    return damping / mixed**2, kappa * ratio / mixed, sensitivity * (ratio / mixed) ** 2
+    return (relative / mixed**2, sensitivity * (ratio / mixed) ** 2), kappa * ratio / mixed

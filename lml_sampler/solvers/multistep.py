@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..correction import inner, measure_turn, turn_away
+from ..correction import Damping, inner, measure_turn, turn_away
 from ..damping import any_damping, rotates_little
 from ..parametrization import Level, Quantity, convert, from_denoised, vp_scale
 from ..schemes import INTEGRATES, combination, scheme_at, usable_order
@@ -40,7 +40,7 @@ class Corrected(NamedTuple):
     """None: there was nothing to correct, at the first step or outside the window."""
     energy: Tensor | None = None
     """|u|^2, if the next step can use it."""
-    damping: tuple[float | Tensor, float] | None = None
+    damping: Damping | None = None
 
 
 class MultistepSolver:
@@ -96,8 +96,8 @@ class MultistepSolver:
         if state.previous is None or not step.corrected:
             return Corrected(None, inner(vector, vector, step.weight) if self._rotates_little else None)
         turn = measure_turn(vector, state.previous, step.weight, state.energy)
-        damping, kappa = any_damping(step.settings, turn.energy), step.settings.kappa
-        corrected = turn_away(vector, turn, damping[0], kappa, step.weight, damping[1])
+        damping = any_damping(step.settings, turn.energy)
+        corrected = turn_away(vector, turn, damping, step.settings.kappa, step.weight)
         return Corrected(corrected, turn.energy if self._rotates_little else None, damping)
 
     def _figures(
