@@ -18,13 +18,15 @@ from PIL import Image
 from tiny_models import diffusers_folders, standard_files
 
 TESTS = Path(__file__).parent
+FULL = os.environ.get("LML_TESTS") == "full"
+"""Whether the tests run at their full length."""
 PRESETS = Path("user", "default", "lml_sampler", "presets")
 BROKEN = '{"format": "lml-sampler preset", "version": 1, "settings": {"kapa": 1}}'
 
 # Property tests try the same examples in every run, and new ones in the full tier; neither has a time limit.
 settings.register_profile("quick", deadline=None, derandomize=True, database=None)
 settings.register_profile("full", deadline=None)
-settings.load_profile("full" if os.environ.get("LML_TESTS") == "full" else "quick")
+settings.load_profile("full" if FULL else "quick")
 
 
 def audit(folder: Path, pack: Path) -> dict[str, str]:

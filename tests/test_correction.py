@@ -93,12 +93,6 @@ def test_a_parallel_previous_step_changes_nothing() -> None:
         torch.testing.assert_close(correct(step, factor * step, 0.1, 0.7), step)
 
 
-def test_half_precision_sums_do_not_overflow() -> None:
-    step, previous = vectors((1, 16, 128, 128), dtype=torch.float16)
-    exact = correct(step.double(), previous.double(), 1e5, 0.5)
-    assert relative_error(correct(step, previous, 1e5, 0.5), exact) < 1e-3
-
-
 shapes = st.lists(st.integers(1, 5), min_size=2, max_size=6).map(tuple)
 gains = {"damping": st.floats(0, 1e8), "kappa": st.floats(0, 1), "seed": st.integers(0, 99)}
 
@@ -130,15 +124,6 @@ def test_scaling_the_step_scales_the_damping_quadratically(
     step, previous = vectors((2, 3, 4), seed)
     scaled = correct(step * scale, previous * scale, damping * scale**2, kappa)
     torch.testing.assert_close(scaled, correct(step, previous, damping, kappa) * scale)
-
-
-@given(**gains)
-@settings(max_examples=50)
-def test_the_order_of_elements_does_not_matter(damping: float, kappa: float, seed: int) -> None:
-    step, previous = vectors((2, 24), seed)
-    order = torch.randperm(24, generator=torch.Generator().manual_seed(seed))
-    shuffled = correct(step[:, order], previous[:, order], damping, kappa)
-    torch.testing.assert_close(shuffled, correct(step, previous, damping, kappa)[:, order])
 
 
 def test_what_the_mask_leaves_out_neither_counts_nor_changes() -> None:

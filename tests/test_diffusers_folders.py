@@ -50,7 +50,7 @@ BAD_FOLDERS = {
     "lengths": (lambda at: change(at / "unet/config.json", block_out_channels=[16]), r"must be of one length"),
     "no size": (lambda at: change(at / "unet/config.json", sample_size=None), r"does not say sample_size"),
     "other widths": (
-        lambda at: change(at / "unet/config.json", block_out_channels=[16, 64]),
+        lambda at: change(at / "unet/config.json", block_out_channels=[16, 24, 64]),
         r"the weights are not those of config.json: \S+ is \(.*\), \(.*64.*\) is expected, and \d+ more",
     ),
     "no schedule": (

@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comfy_host.client import Client
+from conftest import FULL
 from evaluate import engines, export, pictures, scoring, suite, tables, units
 from evaluate.errors import EvaluationError
 from evaluate.store import Store
 from evaluate.worker import ComfyWorker, OwnComfyWorker
 from evaluations import DEMO, SMALL, SMALL_UNITS, make_all, small_suite, written
 from PIL import Image
-
-FULL = os.environ.get("LML_TESTS") == "full"
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from comfy_host.client import Client, PromptError
 from comfy_host.prompts import SUBJECT, WIDGETS, Info, Inputs, Prompt, all_inputs_of, around, default
+from conftest import FULL
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from node_definitions import node_ids
 
-FULL = os.environ.get("LML_TESTS") == "full"
 EXAMPLES = int(os.environ.get("LML_FUZZ_EXAMPLES") or (10_000 if FULL else 25))
 SECONDS = 120
 USUAL = {

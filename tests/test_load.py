@@ -12,11 +12,12 @@ import torch
 from comfy_host.client import Client
 from comfy_host.prompts import Prompt, around, inputs_of
 from comfy_host.server import comfyui
+from conftest import FULL
 from node_definitions import node_ids
 from torch import Tensor
 
 ROUNDS = 4
-PROMPTS = 60 if os.environ.get("LML_TESTS") == "full" else 8
+PROMPTS = 60 if FULL else 8
 """In each of the rounds."""
 CASES = 8
 GROWTH = 0.01

@@ -6,7 +6,6 @@ run with `make test-workflows`.
 
 import copy
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,13 @@ import numpy as np
 import pytest
 import requests
 from comfy_host.client import Client, PromptError, Result
+from conftest import FULL
 from demo import find
 from saved_workflows import FILES, load
 from small_workflows import SIDE, fewer_steps, smaller, with_a_quick_encoder, without_large_inputs
 from templates import blueprint
 from templates.catalogue import TEMPLATES
 
-FULL = os.environ.get("LML_TESTS") == "full"
 HEAVY = (
     "LML Chroma text to image",
     "LML Qwen-Image text to image",

@@ -1,6 +1,5 @@
 """Every kind of model that ComfyUI samples: its own classes around a few layers, and its own patches."""
 
-import os
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
@@ -8,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import FULL
 from demo_runs import Linked, built_in, lml, tiny_model
 
 from lml_sampler import LMLSettings
 
 pytestmark = pytest.mark.every_host
 
-FULL = os.environ.get("LML_TESTS") == "full"
 STEPS = 6
 IMAGE = (4, 8, 8)
 RANKS = {"audio": (4, 24), "image": IMAGE, "video": (4, 3, 8, 8)}

@@ -9,7 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,6 @@ from .board import Board
 from .errors import EvaluationError, Lost, Refused, Unreached
 from .store import About, different
 from .units import Unit
-from .worker_protocol import Worker
 
 PATIENCE = 600.0
 """Seconds to wait for a worker that is out of reach before it is given up."""
@@ -26,6 +25,33 @@ PAUSE = 1.0
 """Seconds between two looks at one."""
 ALIKE = 2.0
 """Levels of 255 that the pictures of two workers may differ by on average: cards round differently."""
+
+
+class Worker(Protocol):
+    """Makes units."""
+
+    name: str
+
+    def about(self) -> About:
+        """What it makes pictures with.
+
+        Raises:
+            EvaluationError: it cannot make those of the suite; the message says what it lacks.
+            Lost: it is out of reach.
+        """
+        ...
+
+    def make(self, unit: Unit) -> bytes:
+        """The zip archive of a unit.
+
+        Raises:
+            Refused, Lost: see there.
+        """
+        ...
+
+    def close(self) -> None:
+        """End what it has started."""
+        ...
 
 
 def agreed(abouts: dict[str, About]) -> About:

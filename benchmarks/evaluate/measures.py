@@ -102,13 +102,8 @@ def kid(features: Features, real: Features, resampled: list[NDArray[np.int64]]) 
     if len(features) > KERNEL_MOST:
         return Score(value * 1000, _kid_of_blocks(features, real))
     own, other = _kernel(features, features), _kernel(features, real).mean(1)
-    real_part = _kernel(real, real) if len(real) <= KERNEL_MOST else np.zeros((2, 2))
-    constant = (real_part.sum() - np.trace(real_part)) / (len(real_part) * (len(real_part) - 1))
-    found = []
-    for pick in resampled:
-        part = own[np.ix_(pick, pick)]
-        within = (part.sum() - np.trace(part)) / (len(pick) * (len(pick) - 1))
-        found.append(within + constant - 2 * other[pick].mean())
+    constant = _mean_of_pairs(_kernel(real, real)) if len(real) <= KERNEL_MOST else 0.0
+    found = [_mean_of_pairs(own[np.ix_(pick, pick)]) + constant - 2 * other[pick].mean() for pick in resampled]
     return Score(value * 1000, np.array(found) * 1000)
 
 
@@ -118,11 +113,14 @@ def _kid_of_blocks(features: Features, real: Features) -> Array:
     for mine, theirs in zip(np.array_split(features, BLOCKS), np.array_split(real, BLOCKS), strict=True):
         size = min(len(mine), len(theirs), SUBSET)
         x, y = mine[:size], theirs[:size]
-        own, other = _kernel(x, x), _kernel(y, y)
-        pairs = size * (size - 1)
-        found.append((own.sum() - np.trace(own) + other.sum() - np.trace(other)) / pairs - 2 * _kernel(x, y).mean())
+        found.append(_mean_of_pairs(_kernel(x, x)) + _mean_of_pairs(_kernel(y, y)) - 2 * _kernel(x, y).mean())
     blocks = np.array(found) * 1000
     return blocks.mean() + (blocks - blocks.mean()) / np.sqrt(len(blocks))
+
+
+def _mean_of_pairs(kernel: Array) -> float:
+    """Of two different pictures: without the diagonal."""
+    return (kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1))
 
 
 def _kernel(x: Features, y: Features) -> Array:

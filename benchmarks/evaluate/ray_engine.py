@@ -14,10 +14,10 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
+from .engines import Worker
 from .errors import Lost
 from .store import About
 from .units import Unit
-from .worker_protocol import Worker
 
 ABOUT_SECONDS = 900.0
 BENCHMARKS = Path(__file__).parents[1]

@@ -1,9 +1,8 @@
 """The public files that the workflows name, in tiny."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
@@ -46,14 +45,6 @@ REFINER = SDXL | {
 }
 CLIP_L, CLIP_G = "sd1_clip_config.json", "clip_config_bigg.json"
 T5, UMT5 = "text_encoders/t5_config_xxl.json", "text_encoders/umt5_config_xxl.json"
-
-
-class File(NamedTuple):
-    """What a file is made of."""
-
-    entries: Callable[[], Entries]
-    metadata: dict[str, str] | None = None
-    """Texts in its header."""
 
 
 def _clip(prefix: str, config: str) -> Entries:
@@ -140,70 +131,64 @@ def _qwen_lora() -> Entries:
     return weights.random(sizes | {f"{layer}.alpha": ()})
 
 
+def _ace_step() -> Entries:
+    return weights.quantised(transformers.ace_step(), "decoder.condition_embedder.")
+
+
 def _ace_text() -> Entries:
     model = weights.random(text_encoders.language_model("Qwen3_06B_ACE15", narrow=False))
     # The host looks here for what the larger language model beside it is quantised to.
     return model | {"model.norm.comfy_quant": weights.MARK}
 
 
-LTX_METADATA = {
-    "config": json.dumps(
-        {
-            "transformer": transformers.LTX,
-            "vae": autoencoders.LTX_VIDEO,
-            "audio_vae": autoencoders.LTX_AUDIO,
-            "vocoder": autoencoders.LTX_VOCODER,
-        }
-    )
+LTX_CONFIG = {
+    "transformer": transformers.LTX,
+    "vae": autoencoders.LTX_VIDEO,
+    "audio_vae": autoencoders.LTX_AUDIO,
+    "vocoder": autoencoders.LTX_VOCODER,
 }
-FILES: dict[str, File] = {
-    "checkpoints/v1-5-pruned-emaonly-fp16.safetensors": File(_sd15),
-    "controlnet/control_v11p_sd15_canny_fp16.safetensors": File(_sd15_controlnet),
-    "checkpoints/sd_xl_base_1.0.safetensors": File(_sdxl),
-    "checkpoints/sd_xl_refiner_1.0.safetensors": File(_sdxl_refiner),
-    "checkpoints/sd3.5_medium_incl_clips_t5xxlfp8scaled.safetensors": File(_sd3),
-    "checkpoints/flux1-dev-fp8.safetensors": File(lambda: _flux(guidance=True)),
-    "checkpoints/flux1-schnell-fp8.safetensors": File(lambda: _flux(guidance=False)),
-    "diffusion_models/flux2_dev_fp8mixed.safetensors": File(lambda: weights.random(transformers.flux2(guidance=True))),
-    "diffusion_models/flux-2-klein-4b.safetensors": File(lambda: weights.random(transformers.flux2(guidance=False))),
-    "text_encoders/mistral_3_small_flux2_bf16.safetensors": File(_clip_l),
-    "text_encoders/qwen_3_4b.safetensors": File(_clip_l),
-    "vae/full_encoder_small_decoder.safetensors": File(lambda: weights.random(autoencoders.flux2())),
-    "vae/flux2-vae.safetensors": File(lambda: weights.random(autoencoders.flux2())),
-    "diffusion_models/z_image_bf16.safetensors": File(lambda: weights.quantised(transformers.z_image(), "x_embedder.")),
-    "diffusion_models/z_image_turbo_bf16.safetensors": File(
-        lambda: weights.quantised(transformers.z_image(), "x_embedder.")
-    ),
-    "vae/ae.safetensors": File(lambda: _flux_vae("")),
-    "diffusion_models/Chroma1-HD-fp8mixed.safetensors": File(lambda: weights.random(transformers.chroma())),
-    "text_encoders/t5xxl_fp8_e4m3fn_scaled.safetensors": File(lambda: _t5("")),
-    "diffusion_models/qwen_image_fp8_e4m3fn.safetensors": File(lambda: weights.random(transformers.qwen_image())),
-    "loras/Qwen-Image-Lightning-4steps-V1.0.safetensors": File(_qwen_lora),
-    "diffusion_models/qwen_image_edit_2509_fp8_e4m3fn.safetensors": File(
-        lambda: weights.random(transformers.qwen_image())
-    ),
-    "text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors": File(lambda: _language_model("Qwen25_7BVLI")),
-    "vae/qwen_image_vae.safetensors": File(_wan_vae),
-    "diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors": File(lambda: _wan(16)),
-    "diffusion_models/wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors": File(lambda: _wan(16, "high")),
-    "diffusion_models/wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors": File(lambda: _wan(16, "low")),
-    "diffusion_models/wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors": File(lambda: _wan(36, "high")),
-    "diffusion_models/wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors": File(lambda: _wan(36, "low")),
-    "text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors": File(_umt5),
-    "vae/wan_2.1_vae.safetensors": File(_wan_vae),
-    "diffusion_models/hunyuanvideo1.5_720p_t2v_fp16.safetensors": File(
-        lambda: weights.random(transformers.hunyuan_video())
-    ),
-    "text_encoders/byt5_small_glyphxl_fp16.safetensors": File(lambda: weights.random(text_encoders.byt5())),
-    "vae/hunyuanvideo15_vae_fp16.safetensors": File(_hunyuan_vae),
-    "checkpoints/ltx-2-19b-dev-fp8.safetensors": File(_ltx, LTX_METADATA),
-    "text_encoders/gemma_3_12B_it_fp4_mixed.safetensors": File(_clip_l),
-    "diffusion_models/acestep_v1.5_turbo.safetensors": File(
-        lambda: weights.quantised(transformers.ace_step(), "decoder.condition_embedder.")
-    ),
-    "text_encoders/qwen_0.6b_ace15.safetensors": File(_ace_text),
-    "text_encoders/qwen_1.7b_ace15.safetensors": File(lambda: _language_model("Qwen3_2B_ACE15_lm")),
-    "vae/ace_1.5_vae.safetensors": File(lambda: weights.random(autoencoders.ace_step())),
+METADATA = {"checkpoints/ltx-2-19b-dev-fp8.safetensors": {"config": json.dumps(LTX_CONFIG)}}
+"""Texts in the header of a file, by its path."""
+FILES: dict[str, Callable[[], Entries]] = {
+    "checkpoints/v1-5-pruned-emaonly-fp16.safetensors": _sd15,
+    "controlnet/control_v11p_sd15_canny_fp16.safetensors": _sd15_controlnet,
+    "checkpoints/sd_xl_base_1.0.safetensors": _sdxl,
+    "checkpoints/sd_xl_refiner_1.0.safetensors": _sdxl_refiner,
+    "checkpoints/sd3.5_medium_incl_clips_t5xxlfp8scaled.safetensors": _sd3,
+    "checkpoints/flux1-dev-fp8.safetensors": lambda: _flux(guidance=True),
+    "checkpoints/flux1-schnell-fp8.safetensors": lambda: _flux(guidance=False),
+    "diffusion_models/flux2_dev_fp8mixed.safetensors": lambda: weights.random(transformers.flux2(guidance=True)),
+    "diffusion_models/flux-2-klein-4b.safetensors": lambda: weights.random(transformers.flux2(guidance=False)),
+    "text_encoders/mistral_3_small_flux2_bf16.safetensors": _clip_l,
+    "text_encoders/qwen_3_4b.safetensors": _clip_l,
+    "vae/full_encoder_small_decoder.safetensors": lambda: weights.random(autoencoders.flux2()),
+    "vae/flux2-vae.safetensors": lambda: weights.random(autoencoders.flux2()),
+    "diffusion_models/z_image_bf16.safetensors": lambda: weights.quantised(transformers.z_image(), "x_embedder."),
+    "diffusion_models/z_image_turbo_bf16.safetensors": lambda: weights.quantised(transformers.z_image(), "x_embedder."),
+    "vae/ae.safetensors": lambda: _flux_vae(""),
+    "diffusion_models/Chroma1-HD-fp8mixed.safetensors": lambda: weights.random(transformers.chroma()),
+    "text_encoders/t5xxl_fp8_e4m3fn_scaled.safetensors": lambda: _t5(""),
+    "diffusion_models/qwen_image_fp8_e4m3fn.safetensors": lambda: weights.random(transformers.qwen_image()),
+    "loras/Qwen-Image-Lightning-4steps-V1.0.safetensors": _qwen_lora,
+    "diffusion_models/qwen_image_edit_2509_fp8_e4m3fn.safetensors": lambda: weights.random(transformers.qwen_image()),
+    "text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors": lambda: _language_model("Qwen25_7BVLI"),
+    "vae/qwen_image_vae.safetensors": _wan_vae,
+    "diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors": lambda: _wan(16),
+    "diffusion_models/wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors": lambda: _wan(16, "high"),
+    "diffusion_models/wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors": lambda: _wan(16, "low"),
+    "diffusion_models/wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors": lambda: _wan(36, "high"),
+    "diffusion_models/wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors": lambda: _wan(36, "low"),
+    "text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors": _umt5,
+    "vae/wan_2.1_vae.safetensors": _wan_vae,
+    "diffusion_models/hunyuanvideo1.5_720p_t2v_fp16.safetensors": lambda: weights.random(transformers.hunyuan_video()),
+    "text_encoders/byt5_small_glyphxl_fp16.safetensors": lambda: weights.random(text_encoders.byt5()),
+    "vae/hunyuanvideo15_vae_fp16.safetensors": _hunyuan_vae,
+    "checkpoints/ltx-2-19b-dev-fp8.safetensors": _ltx,
+    "text_encoders/gemma_3_12B_it_fp4_mixed.safetensors": _clip_l,
+    "diffusion_models/acestep_v1.5_turbo.safetensors": _ace_step,
+    "text_encoders/qwen_0.6b_ace15.safetensors": _ace_text,
+    "text_encoders/qwen_1.7b_ace15.safetensors": lambda: _language_model("Qwen3_2B_ACE15_lm"),
+    "vae/ace_1.5_vae.safetensors": lambda: weights.random(autoencoders.ace_step()),
 }
 """By path in ComfyUI's folder of models. ComfyUI must be loaded in this process (`comfy_host.inprocess`).
 
@@ -212,13 +197,9 @@ tokens. FLUX.2, Z-Image and LTX-2 take their texts at any width.
 """
 
 
-def write(folder: Path, names: Iterable[str] = tuple(FILES)) -> None:
-    """Write files into a folder of models.
-
-    Raises:
-        KeyError: a name that is not in `FILES`.
-    """
-    for name in names:
+def write(folder: Path) -> None:
+    """Write all of them into a folder of models."""
+    for name, entries in FILES.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        sparse_file.write(path, FILES[name].entries(), FILES[name].metadata)
+        sparse_file.write(path, entries(), METADATA.get(name))
