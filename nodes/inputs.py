@@ -97,16 +97,6 @@ def run_inputs() -> list[io.Input]:
     ]
 
 
-def ksampler_inputs(changing_seed: bool = True) -> list[io.Input]:
-    """KSampler's inputs but for the sampler, in its order; whether the page may change the seed after each run."""
-    return [
-        model(),
-        seed("seed", changing_seed),
-        *run_inputs(),
-        denoise(),
-    ]
-
-
 def correction_inputs() -> list[io.Input]:
     """λ and κ, which act on every preset and on connected settings."""
     return [
@@ -155,6 +145,15 @@ def settings_input() -> io.Input:
         optional=True,
         tooltip="Settings from LML Preset, LML Sampler, LML Tune or LML κ Curve. Without them: the preset auto.",
     )
+
+
+def job_inputs(*own: io.Input, changing_seed: bool = False) -> list[io.Input]:
+    """What a `Job` is made of, with the node's own inputs between KSampler's and those of the correction.
+
+    `changing_seed`: the page may change the seed after each run.
+    """
+    ksampler = [model(), seed("seed", changing_seed), *run_inputs(), denoise()]
+    return [*ksampler, *own, *correction_inputs(), settings_input()]
 
 
 def settings_output(tooltip: str = "For the settings input of the LML nodes.") -> io.Output:

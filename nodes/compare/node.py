@@ -27,8 +27,7 @@ class LMLCompare(choice.Corrected):
             "calls. For a slider, connect its outputs to Compare Images.",
             search_aliases=[*inputs.SEARCH_ALIASES, "compare samplers", "a/b", "side by side", "slider", "difference"],
             is_output_node=True,
-            inputs=[
-                *inputs.ksampler_inputs(changing_seed=False),
+            inputs=inputs.job_inputs(
                 inputs.vae(),
                 io.Combo.Input(
                     "sampler_name",
@@ -37,9 +36,7 @@ class LMLCompare(choice.Corrected):
                     tooltip="The sampler to compare with. If it calls the model more than once a step, it gets "
                     "fewer steps, so that both make about as many calls.",
                 ),
-                *inputs.correction_inputs(),
-                inputs.settings_input(),
-            ],
+            ),
             outputs=[
                 io.Image.Output(display_name="LML", tooltip="The pictures by LML."),
                 io.Image.Output(display_name="other", tooltip="The pictures by the other sampler."),

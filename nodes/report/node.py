@@ -34,11 +34,7 @@ class LMLReport(io.ComfyNode):
             description="Samples like LML KSampler and shows what each step did: how the path turns, how LML bends "
             "it, and how long model and sampler took.",
             search_aliases=SEARCH_ALIASES,
-            inputs=[
-                *inputs.ksampler_inputs(changing_seed=False),
-                *inputs.correction_inputs(),
-                inputs.settings_input(),
-            ],
+            inputs=inputs.job_inputs(),
             outputs=_outputs(),
         )
 

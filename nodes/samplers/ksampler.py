@@ -18,7 +18,7 @@ class LMLKSampler(choice.Corrected):
             description="Use it in place of KSampler and keep the defaults. In 5 to 20 steps it comes closer to the "
             "finished picture, with no extra model call.",
             search_aliases=inputs.SAMPLER_ALIASES,
-            inputs=[*inputs.ksampler_inputs(), *inputs.correction_inputs(), inputs.settings_input()],
+            inputs=inputs.job_inputs(changing_seed=True),
             outputs=[io.Latent.Output(tooltip="The denoised latent.")],
         )
 

@@ -1,6 +1,7 @@
 """A grid of pictures over two parameters, as one labelled sheet."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -41,8 +42,7 @@ class LMLSweep(io.ComfyNode):
             description="Makes a grid of pictures over two of λ, κ, steps, scheme, sampler and CFG, all from one "
             "seed, on one sheet with labels.",
             search_aliases=["lml", "sweep", "grid", "xy plot", "contact sheet", "compare samplers", "parameter"],
-            inputs=[
-                *inputs.ksampler_inputs(changing_seed=False),
+            inputs=inputs.job_inputs(
                 inputs.vae(),
                 *_axis("column", "κ", "0, 0.5, 1", list(AXES)),
                 *_axis("row", "steps", "5, 8, 12", [NONE, *AXES]),
@@ -54,9 +54,7 @@ class LMLSweep(io.ComfyNode):
                     advanced=True,
                     tooltip="Longer side of a picture on the sheet, in pixels. The single pictures keep their size.",
                 ),
-                *inputs.correction_inputs(),
-                inputs.settings_input(),
-            ],
+            ),
             outputs=[
                 io.Image.Output(display_name="sheet", tooltip="All pictures with their values."),
                 io.Image.Output(
@@ -88,8 +86,7 @@ class LMLSweep(io.ComfyNode):
     ) -> io.NodeOutput:
         across, down = values.parse_grid(columns, column_values, rows, row_values, host.sampler_names())
         job, varied = Job(**given), (columns, rows)
-        damping, kappa = (1.0 if "λ" in varied else job.damping), (1.0 if "κ" in varied else job.kappa)
-        base = choice.scaled(job.settings, damping, kappa, job.model)
+        base = replace(job, **{field: 1.0 for axis, field in values.FIELDS.items() if axis in varied}).scaled()
         grid = [[values.run_of({columns: x, rows: y}, job.steps, job.cfg, base) for x in across] for y in down]
         fixed = {"steps": job.steps, "CFG": job.cfg, "λ": job.damping, "κ": job.kappa}
         title = ", ".join(

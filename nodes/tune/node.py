@@ -64,12 +64,7 @@ class LMLTune(io.ComfyNode):
             description="Measures which λ (or κ) comes closest to the finished picture, with your model, prompt, "
             "size and number of steps. Connect its settings to the samplers.",
             search_aliases=["lml", "tune", "calibrate", "optimize", "optimise", "search", "best settings", "benchmark"],
-            inputs=[
-                *inputs.ksampler_inputs(changing_seed=False),
-                *_search_inputs(),
-                *inputs.correction_inputs(),
-                inputs.settings_input(),
-            ],
+            inputs=inputs.job_inputs(*_search_inputs()),
             outputs=[
                 io.Sampler.Output(tooltip="The tuned sampler, for SamplerCustom and SamplerCustomAdvanced."),
                 inputs.settings_output("The tuned settings, for the LML nodes and LML Save Preset."),
