@@ -5,12 +5,14 @@ Exit code 1: euler samples one, and lml does not.
 """
 
 import gc
+import logging
 import sys
 from collections import Counter
 from pathlib import Path
 
 from comfy_host import templates
 from comfy_host.inprocess import load_pack
+from comfy_host.server import definitions
 from comfy_host.templates import Combination
 from table import markdown
 
@@ -47,9 +49,11 @@ def report(found: dict[Combination, list[str]]) -> list[str]:
 
 
 def main() -> None:
+    logging.disable(logging.WARNING)  # the templates also have nodes that only ComfyUI's services offer
+    info = definitions()
     load_pack()
     gc.freeze()  # ComfyUI collects garbage before most runs, which would each time look through all that was imported
-    files, found = templates.collect(Path(sys.argv[1]) if len(sys.argv) > 1 else templates.folder())
+    files, found = templates.collect(Path(sys.argv[1]) if len(sys.argv) > 1 else templates.folder(), info)
     print(f"{files} files, {sum(map(len, found.values()))} samplers, {len(found)} combinations")
     lines = report(found)
     print(*lines, sep="\n")

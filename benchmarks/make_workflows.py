@@ -4,12 +4,10 @@ Run it again after a change of the nodes' inputs. The other files in `workflows/
 """
 
 import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from comfy_host.install import ROOT
-from comfy_host.server import comfyui
+from comfy_host.server import definitions
 from templates import blueprint
 from templates.canvas import Canvas, Info
 from templates.catalogue import SEED, TEMPLATES
@@ -36,8 +34,7 @@ def workflow(info: Info, name: str) -> dict[str, Any]:
 
 def main() -> None:
     """Start ComfyUI, ask it for its nodes, write the files."""
-    with tempfile.TemporaryDirectory() as folder, comfyui(Path(folder)) as client:
-        info = client.object_info()
+    info = definitions()
     for name in TEMPLATES:
         _write(f"workflows/{name}.json", workflow(info, name))
     _write(f"subgraphs/{blueprint.NAME}.json", blueprint.blueprint(info))

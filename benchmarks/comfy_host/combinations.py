@@ -49,21 +49,17 @@ def _latent(combination: Combination, name: str, seed: int = 0) -> Any:
     for patch in combination.patches:
         model = _call(patch, model)[0]
     noise = comfy.sample.prepare_noise(latent, SEED)
-    kind, values = combination.sampler.type, combination.sampler.values
-    if kind == "KSampler":
-        steps, cfg, scheduler, denoise = values
-        return comfy.sample.sample(
-            model, noise, steps, cfg, name, scheduler, POSITIVE, NEGATIVE, latent, denoise=denoise, disable_pbar=True
-        )
-    if kind == "KSamplerAdvanced":
-        add_noise, steps, cfg, scheduler, start, end, leftover = values
-        given = {"disable_noise": add_noise == "disable", "force_full_denoise": leftover == "disable"}
-        noise = noise * 0 if add_noise == "disable" else noise
-        arguments = name, scheduler, POSITIVE, NEGATIVE, latent
-        return comfy.sample.sample(
-            model, noise, steps, cfg, *arguments, start_step=start, last_step=end, disable_pbar=True, **given
-        )
-    guider = Node("CFGGuider", values[-1:]) if combination.guider is None else combination.guider
+    values = dict(combination.sampler.values)
+    if combination.sampler.type.startswith("KSampler"):
+        options = {"disable_pbar": True, "denoise": values.get("denoise", 1.0)}
+        if combination.sampler.type == "KSamplerAdvanced":
+            silent, clean = values["add_noise"] == "disable", values["return_with_leftover_noise"] == "disable"
+            options |= {"start_step": values["start_at_step"], "last_step": values["end_at_step"]}
+            options |= {"disable_noise": silent, "force_full_denoise": clean}
+            noise = noise * 0 if silent else noise
+        arguments = values["steps"], values["cfg"], name, values["scheduler"], POSITIVE, NEGATIVE, latent
+        return comfy.sample.sample(model, noise, *arguments, **options)
+    guider = combination.guider or Node("CFGGuider", (("cfg", values.get("cfg")),))
     sigmas = torch.empty(0)
     for node in combination.sigmas:
         given = () if node is combination.sigmas[0] else (sigmas,)
@@ -79,7 +75,8 @@ def _guider(guider: Node, model: Any) -> Any:
         "DualCFGGuider": (POSITIVE, OTHER, NEGATIVE),
     }
     if guider.type == "DualModelGuider":
-        return _call(Node(guider.type, ()), model, POSITIVE, *guider.values, model, NEGATIVE)[0]
+        both = (("model_negative", model), ("negative", NEGATIVE))
+        return _call(guider._replace(values=guider.values + both), model, POSITIVE)[0]
     return _call(guider, model, *prompts.get(guider.type, (POSITIVE, NEGATIVE)))[0]
 
 
@@ -91,5 +88,5 @@ def _call(node: Node, model: Any, *given: Any) -> Any:
         raise Unknown(f"this ComfyUI has no node {node.type}")
     function = found.execute if hasattr(found, "execute") else getattr(found(), found.FUNCTION)
     connected = (model, *given) if "model" in inspect.signature(function).parameters else given
-    result = function(*connected, *node.values)
+    result = function(*connected, **dict(node.values))
     return getattr(result, "result", result)

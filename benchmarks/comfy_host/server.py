@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import requests
 
 from .client import Client
 from .install import ROOT, comfyui_path
+from .prompts import Info
 
 START_SECONDS = 600
 PACK = "lml-sampler"
@@ -64,6 +66,12 @@ def comfyui(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def definitions() -> Info:
+    """The definitions of all nodes, of a ComfyUI that is started for this."""
+    with tempfile.TemporaryDirectory() as folder, comfyui(Path(folder)) as client:
+        return client.object_info()
 
 
 def _furnish(folder: Path, packs: Sequence[Path]) -> None:

@@ -1,7 +1,4 @@
-"""The sampling of ComfyUI's own workflow templates, read from their files: what people start from.
-
-Needs neither ComfyUI nor torch.
-"""
+"""The sampling of ComfyUI's own workflow templates, read from their files: what people start from."""
 
 import json
 import re
@@ -10,6 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import comfyui_workflow_templates_json
+from comfy_cli.workflow_to_api import convert_ui_to_api
+
+from .prompts import WIDGETS, Info, Prompt, inputs_of
 
 SAMPLERS = ("KSampler", "KSamplerAdvanced", "SamplerCustom", "SamplerCustomAdvanced")
 MODEL_PATCHES = ("ModelSampling", "RescaleCFG", "CFGNorm", "CFGZeroStar")
@@ -33,10 +33,10 @@ KINDS: tuple[tuple[str, str, tuple[tuple[str, float], ...]], ...] = (
 
 
 class Node(NamedTuple):
-    """A node, the values of its widgets, and which of its outputs is used."""
+    """A node, the values of its widgets by name, and which of its outputs is used."""
 
     type: str
-    values: tuple[Any, ...]
+    values: tuple[tuple[str, Any], ...]
     output: int = 0
 
 
@@ -61,35 +61,10 @@ class Combination(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A node inside its graph, the node that stands for that graph in the one around it, and an output."""
+    """A node of a workflow by its id, and one of its outputs."""
 
-    node: dict[str, Any]
-    graph: "Graph"
-    around: "Place | None"
+    key: str
     output: int = 0
-
-
-class Graph:
-    """The nodes of a workflow, or of a subgraph, and their links."""
-
-    def __init__(self, content: dict[str, Any], subgraphs: dict[str, Any]) -> None:
-        self.nodes = {node["id"]: node for node in content["nodes"]}
-        self.subgraphs = subgraphs
-        self.links: dict[Any, tuple[Any, int, Any, int]] = {}
-        for link in content.get("links", []):
-            if isinstance(link, dict):
-                link = [link[key] for key in ("id", "origin_id", "origin_slot", "target_id", "target_slot")]
-            self.links[link[0]] = (link[1], link[2], link[3], link[4])
-
-    def places(self, around: Place | None = None) -> Iterator[Place]:
-        """All nodes, those of subgraphs included, but not those that are switched off."""
-        for node in self.nodes.values():
-            place = Place(node, self, around)
-            if not _is_on(node):
-                continue
-            yield place
-            if node["type"] in self.subgraphs:
-                yield from Graph(self.subgraphs[node["type"]], self.subgraphs).places(place)
 
 
 def folder() -> Path:
@@ -97,136 +72,95 @@ def folder() -> Path:
     return Path(comfyui_workflow_templates_json.__file__).parent / "templates"
 
 
-def read(path: Path) -> list[Combination]:
+def read(path: Path, info: Info) -> list[Combination]:
     """What the sampler nodes of a workflow file do; none if it is no workflow, or samples nothing."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or "nodes" not in content:
+    text = path.read_text(encoding="utf-8")
+    if not any(f'"{name}"' in text for name in SAMPLERS):
         return []
-    subgraphs = {graph["id"]: graph for graph in content.get("definitions", {}).get("subgraphs", [])}
-    return [_combination(place) for place in Graph(content, subgraphs).places() if place.node["type"] in SAMPLERS]
+    return Workflow(convert_ui_to_api(json.loads(text), info), info).combinations()
 
 
-def collect(folder: Path) -> tuple[int, dict[Combination, list[str]]]:
+def collect(folder: Path, info: Info) -> tuple[int, dict[Combination, list[str]]]:
     """How many files there are in a folder, and the files of each combination in them."""
     found: dict[Combination, list[str]] = {}
     paths = sorted(folder.glob("*.json"))
     for path in paths:
-        for combination in read(path):
+        for combination in read(path, info):
             found.setdefault(combination, []).append(path.name)
     return len(paths), found
 
 
-def origin(place: Place, name: str) -> Place | None:
-    """The node that an input comes from, across the borders of subgraphs."""
-    entry = next((entry for entry in place.node.get("inputs") or () if entry["name"] == name), None)
-    if entry is None or entry.get("link") not in place.graph.links:
-        return None
-    source, slot, *_ = place.graph.links[entry["link"]]
-    if source in place.graph.nodes:
-        return _inside(Place(place.graph.nodes[source], place.graph, place.around, slot))
-    if place.around is None or slot >= len(place.around.node.get("inputs") or ()):
-        return None
-    definition = place.graph.subgraphs[place.around.node["type"]]
-    return origin(place.around, definition["inputs"][slot]["name"]) if slot < len(definition["inputs"]) else None
+class Workflow:
+    """A workflow in API form, and the definitions of its nodes."""
 
+    def __init__(self, prompt: Prompt, info: Info) -> None:
+        self.prompt, self.info = prompt, info
 
-def _inside(place: Place) -> Place | None:
-    """The node itself; of one that stands for a subgraph the node inside that its output comes from."""
-    if place.node["type"] not in place.graph.subgraphs:
-        return place
-    graph = Graph(place.graph.subgraphs[place.node["type"]], place.graph.subgraphs)
-    for source, source_slot, target, target_slot in graph.links.values():
-        if target not in graph.nodes and target_slot == place.output and source in graph.nodes:
-            return _inside(Place(graph.nodes[source], graph, place, source_slot))
-    return None
+    def combinations(self) -> list[Combination]:
+        """Of all sampler nodes."""
+        return [self._combination(Place(key)) for key in self.prompt if self._type(Place(key)) in SAMPLERS]
 
+    def _type(self, place: Place) -> str:
+        return self.prompt[place.key]["class_type"]
 
-def _upstream(place: Place, *names: str) -> Iterator[Place]:
-    """The nodes on the way of inputs of these names, the nearest first; of a node that has none, of all its inputs."""
-    queue, seen = [place], set()
-    while queue:
-        here = queue.pop(0)
-        if id(here.node) in seen:
-            continue
-        seen.add(id(here.node))
-        if here is not place:
-            yield here
-        inputs = [entry["name"] for entry in here.node.get("inputs") or ()]
-        wanted = [name for name in inputs if name in names] or ([] if here is place else inputs)
-        queue += [found for found in (origin(here, name) for name in wanted) if found is not None]
+    def _links(self, place: Place) -> dict[str, Place]:
+        """Where the connected inputs of a node come from."""
+        values = self.prompt[place.key]["inputs"].items()
+        return {name: Place(*value) for name, value in values if isinstance(value, list) and value[0] in self.prompt}
 
+    def _upstream(self, place: Place, *names: str) -> Iterator[Place]:
+        """The nodes on the way of inputs of these names, the nearest first; of a node without them, of all inputs."""
+        queue, seen = [place], set()
+        while queue:
+            here = queue.pop(0)
+            if here.key in seen:
+                continue
+            seen.add(here.key)
+            if here is not place:
+                yield here
+            links = self._links(here)
+            wanted = [links[name] for name in links if name in names]
+            queue += wanted or ([] if here is place else links.values())
 
-def _node(place: Place) -> Node:
-    values = place.node.get("widgets_values") or ()
-    values = tuple(values.values()) if isinstance(values, dict) else tuple(values)
-    inputs = [entry for entry in place.node.get("inputs") or () if entry.get("widget")]
-    for entry in inputs:  # a number that another node gives
-        source = origin(place, entry["name"])
-        given = (source.node.get("widgets_values") or ()) if source is not None else ()
-        if source is not None and source.node["type"].startswith("Primitive") and isinstance(given, list) and given:
-            values = _replaced(place.node["type"], values, entry["name"], given[0])
-    return Node(place.node["type"], values, place.output)
+    def _sigmas(self, place: Place) -> Iterator[Place]:
+        """The nodes that the sigmas of a node have come through, the last one first."""
+        for before in self._links(place).values():
+            if self.info[self._type(before)]["output"][before.output] == "SIGMAS":
+                yield before
+                yield from self._sigmas(before)
+                return
 
+    def _node(self, place: Place, *without: str) -> Node:
+        given, values = self.prompt[place.key]["inputs"], {}
+        for name, (kind, options, _) in inputs_of(self.info, self._type(place)).items():
+            if kind in WIDGETS and name in given and name not in without:
+                values[name] = self._value(given[name], options.get("default"))
+        return Node(self._type(place), tuple(values.items()), place.output)
 
-POSITIONS = {
-    "KSampler": ("seed", "", "steps", "cfg", "sampler_name", "scheduler", "denoise"),
-    "KSamplerAdvanced": (
-        "add_noise",
-        "noise_seed",
-        "",
-        "steps",
-        "cfg",
-        "sampler_name",
-        "scheduler",
-        "start_at_step",
-        "end_at_step",
-        "return_with_leftover_noise",
-    ),
-    "SamplerCustom": ("add_noise", "noise_seed", "", "cfg"),
-    "SamplerCustomAdvanced": (),
-    "BasicScheduler": ("scheduler", "steps", "denoise"),
-    "Flux2Scheduler": ("steps", "width", "height"),
-    "CFGGuider": ("cfg",),
-}
-"""The names of the widget values of a node that are looked at by name; "" is what a seed does after a run."""
+    def _value(self, value: Any, default: Any) -> Any:
+        """Of a widget: its own, or that of a primitive node behind switches; the default if it is computed."""
+        while isinstance(value, list):
+            inputs = self.prompt.get(value[0], {"inputs": {}})["inputs"]
+            chosen = "on_true" if self._value(inputs.get("switch"), False) else "on_false"
+            value = inputs.get(chosen if "switch" in inputs else "value", default)
+        return value
 
-
-def _replaced(kind: str, values: tuple[Any, ...], name: str, value: Any) -> tuple[Any, ...]:
-    names = POSITIONS.get(kind, ())
-    return tuple(value if known == name else old for known, old in zip(names, values, strict=False)) or values
-
-
-def _combination(place: Place) -> Combination:
-    sampler = _node(place)
-    named = dict(zip(POSITIONS[sampler.type], sampler.values, strict=False))
-    kept = tuple(named[name] for name in named if name not in ("seed", "noise_seed", "sampler_name", ""))
-    guider = origin(place, "guider")
-    models = list(_upstream(guider or place, "model"))
-    files = " ".join(str((at.node.get("widgets_values") or [""])[0]) for at in models if "Loader" in at.node["type"])
-    kind, settings = next((kind, own) for name, kind, own in KINDS if re.search(name, files.lower()))
-    latents = [at.node["type"] for at in _upstream(place, "latent_image", "samples", "av_latent")]
-    nearest = origin(place, "latent_image")
-    return Combination(
-        Node(sampler.type, kept),
-        kind,
-        settings,
-        tuple(_node(at) for at in reversed(models) if at.node["type"].startswith(MODEL_PATCHES) and _is_on(at.node)),
-        "LTXVConcatAVLatent" in latents,
-        None if guider is None else _node(guider),
-        tuple(map(_node, reversed(list(_sigmas(place))))),
-        None if nearest is None or nearest.node["type"] not in SAMPLERS else _combination(nearest),
-    )
-
-
-def _sigmas(place: Place) -> Iterator[Place]:
-    """The nodes that the sigmas of a node have come through, the last one first."""
-    ways = (entry["name"] for entry in place.node.get("inputs") or () if entry["type"] in ("SIGMAS", "*"))
-    before = next(filter(None, (origin(place, name) for name in ways)), None)
-    if before is not None:
-        if "Sigma" in before.node["type"] or "Scheduler" in before.node["type"]:
-            yield before
-        yield from _sigmas(before)
-
-
-def _is_on(node: dict[str, Any]) -> bool:
-    return node.get("mode", 0) in (0, 1)
+    def _combination(self, place: Place) -> Combination:
+        links = self._links(place)
+        guider, before = links.get("guider"), links.get("latent_image")
+        models = list(self._upstream(guider or place, "model"))
+        loaders = [at for at in models if "Loader" in self._type(at)]
+        files = " ".join(str(next(iter(self.prompt[at.key]["inputs"].values()), "")) for at in loaders)
+        kind, settings = next((kind, own) for name, kind, own in KINDS if re.search(name, files.lower()))
+        latents = self._upstream(place, "latent_image", "samples", "av_latent")
+        patches = [at for at in reversed(models) if self._type(at).startswith(MODEL_PATCHES)]
+        return Combination(
+            self._node(place, "seed", "noise_seed", "sampler_name"),
+            kind,
+            settings,
+            tuple(map(self._node, patches)),
+            any(self._type(at) == "LTXVConcatAVLatent" for at in latents),
+            None if guider is None else self._node(guider),
+            tuple(map(self._node, reversed(list(self._sigmas(place))))),
+            None if before is None or self._type(before) not in SAMPLERS else self._combination(before),
+        )
