@@ -46,9 +46,7 @@ def run(
 
 
 def euler(sigmas: list[float], problem: str, x: Tensor) -> Tensor:
-    for here, target in itertools.pairwise(sigmas):
-        x = x + (x - PROBLEMS[problem].denoise(x, torch.full((len(x),), here, dtype=x.dtype))) / here * (target - here)
-    return x
+    return core_runs.euler(PROBLEMS[problem].denoise, x, sigmas)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from core_runs import relative_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -32,10 +33,6 @@ def definition(step: Tensor, previous: Tensor, damping: float, kappa: float) -> 
         v = torch.linalg.solve(damping * torch.eye(len(u), dtype=u.dtype) + torch.outer(q, q), u)
         result.append(v * u.norm() / v.norm())
     return torch.stack(result).view(step.shape)
-
-
-def relative_error(value: Tensor, exact: Tensor) -> float:
-    return ((value.double() - exact).norm() / exact.norm()).item()
 
 
 @pytest.mark.parametrize("kappa", [1e-3, 0.1, 0.5, 0.9, 1.0])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from comfy_host.client import Client
+from comfy_host.prompts import all_inputs_of
 from evaluate import commands, suite, units
 from evaluate.errors import EvaluationError
 from evaluate.store import Store
@@ -21,16 +22,10 @@ def test_every_suite_that_ships_fits_the_nodes(info: dict[str, Any], name: str) 
     chosen = suite.load(name)
     for cell in units.cells(chosen)[:: len(chosen.grid["steps"])]:
         for node in units.cell_workflow(chosen, cell, chosen.template).values():
-            if node["class_type"] in ("SamplerEvaluationCount", "SamplerEvaluationKeep"):
-                continue
-            inputs = info[node["class_type"]]["input"]
-            known = {**inputs["required"], **inputs.get("optional", {})}
-            assert not {key.split(".")[0] for key in node["inputs"]} - known.keys(), node
-            for key, (kind, *options) in inputs["required"].items():
-                has_default = isinstance(kind, list) or (
-                    options and ("default" in options[0] or "options" in options[0])
-                )
-                assert key in node["inputs"] or has_default, (node["class_type"], key)
+            known = all_inputs_of(info, node["class_type"])
+            assert not node["inputs"].keys() - known.keys(), node
+            for key, (_, options, optional) in known.items():
+                assert key in node["inputs"] or optional or {"default", "options"} & options.keys(), (node, key)
     kept = {
         file.path.split("/", 1)[1]
         for file in chosen.files

@@ -8,6 +8,7 @@ import core_runs
 import mpmath
 import pytest
 import torch
+from core_runs import relative_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -80,10 +81,6 @@ def rotation(step: Tensor, previous: Tensor) -> Callable[[float, float], tuple[T
         return cosine * u - slope * cosine * across, 1 + sine * share.item()
 
     return turned
-
-
-def relative_error(value: Tensor, reference: Tensor) -> float:
-    return ((value.double() - reference).norm() / reference.norm()).item()
 
 
 @given(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import requests
 from comfy_host.client import Client, PromptError
-from comfy_host.prompts import Info, around
+from comfy_host.prompts import Info, around, inputs_of
 from demo import find
 from node_definitions import node_ids
 from PIL import Image
@@ -45,23 +45,22 @@ def test_every_node_runs(server: Client, info: Info, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", node_ids())
-def test_every_node_explains_itself(server: Client, name: str) -> None:
-    info = server.object_info()[name]
-    assert info["display_name"].startswith("LML") and info["description"] and info["search_aliases"]
-    assert info["python_module"] == "custom_nodes.lml-sampler"
-    for group in ("required", "optional"):
-        for key, (_, options) in info["input"].get(group, {}).items():
-            assert options.get("tooltip"), f"{name}.{key} has no tooltip"
-    assert all(info["output_tooltips"])
+def test_every_node_explains_itself(server: Client, info: Info, name: str) -> None:
+    node = info[name]
+    assert node["display_name"].startswith("LML") and node["description"] and node["search_aliases"]
+    assert node["python_module"] == "custom_nodes.lml-sampler"
+    for key, (_, options, _) in inputs_of(info, name).items():
+        assert options.get("tooltip"), f"{name}.{key} has no tooltip"
+    assert all(node["output_tooltips"])
     page = requests.get(f"{server.url}/extensions/lml-sampler/docs/{name}.md", timeout=10)
     assert page.ok and page.text.startswith("# ")
 
 
-def test_the_names_of_the_parameters(server: Client) -> None:
+def test_the_names_of_the_parameters(info: Info) -> None:
     for name in ("LMLSampler", "LMLKSampler", "LMLKSamplerAdvanced"):
-        inputs = server.object_info()[name]["input"]["required"]
-        assert inputs["damping"][1]["display_name"] == "λ" and inputs["kappa"][1]["display_name"] == "κ"
-        assert not inputs["kappa"][1].get("advanced")
+        _, damping, _ = inputs_of(info, name)["damping"]
+        _, kappa, _ = inputs_of(info, name)["kappa"]
+        assert damping["display_name"] == "λ" and kappa["display_name"] == "κ" and not kappa.get("advanced")
 
 
 def test_the_workflows_are_offered_as_templates(server: Client) -> None:

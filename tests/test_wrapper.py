@@ -1,12 +1,11 @@
 """LML around any sampler: which earlier call a call is corrected by, on a hand-written sampler."""
 
 import dataclasses
-from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
-from core_runs import SIGMAS, run
+from core_runs import SIGMAS, euler, run
 from problems import mixture, noise
 from torch import Tensor
 
@@ -15,13 +14,6 @@ from lml_sampler import LMLSettings, correct, wrap_sampler
 FLOW_SIGMAS = torch.tensor([1.0, 0.9, 0.7, 0.4, 0.2, 0.0], dtype=torch.float64)
 LASTING: dict[str, Any] = {"damping_mode": "relative", "damping": 0.0, "kappa": 0.3}
 RELATIVE = LMLSettings(**LASTING)  # a damping of just |u|^2: a gain of 0.3
-
-
-def euler(model: Any, x: Tensor, sigmas: Tensor, extra_args: Any = None, **_: Any) -> Tensor:
-    for here, target in pairwise(sigmas):
-        denoised = model(x, here.expand(len(x)), **(extra_args or {}))
-        x = x + (x - denoised) / here * (target - here)
-    return x
 
 
 def seen_by(levels: list[float], settings: LMLSettings, kind: str = "ve", **extra: Any) -> list[tuple[Tensor, Tensor]]:

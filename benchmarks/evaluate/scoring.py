@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +104,14 @@ def _of_features(
 ) -> None:
     if not real_name:
         raise EvaluationError("The suite names no reference: give the real pictures with --reference.")
-    real = _kept(
-        store.folder / "features" / f"real-{_short(real_name, extractor.identity)}.npz", extractor, None, real_name
-    )
+    folder = store.folder / "features"
+    path = folder / f"real-{_short(real_name, extractor.identity)}.npz"
+    real = _kept(path, extractor, partial(reference, real_name, extractor))
     frechet = Frechet(real) if "fid" in suite.metrics else None
     for cell in whole:
         units = " ".join(path.stem for path in cell.paths)
-        features = _kept(store.folder / "features" / f"{_short(units, extractor.identity)}.npz", extractor, cell, "")
+        path = folder / f"{_short(units, extractor.identity)}.npz"
+        features = _kept(path, extractor, partial(_features_of, cell, extractor))
         if len(features) != suite.pictures:
             raise EvaluationError(
                 f"{cell.cell.name} has {len(features)} pictures, others {suite.pictures}: not comparable."
@@ -122,16 +125,15 @@ def _of_features(
             scores |= measures.precision_recall(features, real)
 
 
-def _kept(path: Path, extractor: Extractor, cell: Made | None, real_name: str) -> Features:
-    """Features of a cell or of the real pictures, taken once."""
-    if path.exists():
-        return load(path, extractor.identity)
-    if cell is None:
-        features = reference(real_name, extractor)
-    else:
-        features = extractor(picture for picture, _ in cell.pictures())
-    save(path, features, extractor.identity)
-    return features
+def _features_of(cell: Made, extractor: Extractor) -> Features:
+    return extractor(picture for picture, _ in cell.pictures())
+
+
+def _kept(path: Path, extractor: Extractor, take: Callable[[], Features]) -> Features:
+    """Features, taken once."""
+    if not path.exists():
+        save(path, take(), extractor.identity)
+    return load(path, extractor.identity)
 
 
 def _of_clip(

@@ -1,5 +1,6 @@
 """Run the core on functions that stand for models, without a progress bar."""
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -19,6 +20,14 @@ def run(model: Any, x: Tensor, sigmas: Tensor = SIGMAS, **options: Any) -> Tenso
     return sample_lml(model, x, sigmas, disable=True, **({"settings": LMLSettings(**fields)} | options))
 
 
+def euler(model: Any, x: Tensor, sigmas: Any, extra_args: Any = None, **_: Any) -> Tensor:
+    """The plain sampler, by hand; takes what samplers of k-diffusion take."""
+    for here, target in pairwise(sigmas):
+        sigma = torch.as_tensor(here, dtype=x.dtype).expand(len(x))
+        x = x + (x - model(x, sigma, **(extra_args or {}))) / here * (target - here)
+    return x
+
+
 def karras(steps: int) -> Tensor:
     """`steps` levels of Stable Diffusion, and 0."""
     ramp = torch.linspace(14.6 ** (1 / 7), 0.03 ** (1 / 7), steps, dtype=torch.float64) ** 7
@@ -27,3 +36,7 @@ def karras(steps: int) -> Tensor:
 
 def rms(difference: Tensor) -> float:
     return difference.square().mean().sqrt().item()
+
+
+def relative_error(value: Tensor, exact: Tensor) -> float:
+    return ((value.double() - exact).norm() / exact.norm()).item()
