@@ -51,7 +51,7 @@ demo: setup
 
 # Train the shipped demo model again (half an hour of a core).
 demo-model: setup
-	$(BIN)/python benchmarks/train_demo_model.py $(ARGS)
+	$(BIN)/python benchmarks/train_demo_model.py
 
 bench-arithmetic: setup
 	$(BIN)/python benchmarks/arithmetic.py

@@ -4,7 +4,6 @@ One thread, seeded, about half an hour of a processor core. Writes `nodes/demo/w
 weights in 8 bits) at the end and after every 500 steps.
 """
 
-import argparse
 import math
 from collections.abc import Callable
 
@@ -88,7 +87,6 @@ def train(
     network: nn.Module,
     tokens_of: Callable[[Tensor, Tensor], Tensor],
     generator: torch.Generator,
-    steps: int,
     save: Callable[[nn.Module], None],
 ) -> None:
     """Train, and save the network of averaged weights every so often and at the end."""
@@ -99,19 +97,16 @@ def train(
         tokens = drop_labels(tokens_of(shape, color), generator)
         return error(network, draw(shape, color, generator), tokens, generator)
 
-    progress, mean = tqdm(training.train(network, loss_of, steps, average), total=steps), 1.0
+    progress, mean = tqdm(training.train(network, loss_of, STEPS, average), total=STEPS), 1.0
     for step, loss in enumerate(progress):
         mean += (loss - mean) / 100
         if step % 100 == 99:
             progress.set_postfix(loss=f"{mean:.4f}")
-        if step % SAVE_EVERY == SAVE_EVERY - 1 or step == steps - 1:
+        if step % SAVE_EVERY == SAVE_EVERY - 1 or step == STEPS - 1:
             save(average.module)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    options = parser.parse_args()
     pack = load_pack()
     demo, host = pack.nodes.demo.model, pack.nodes.host
 
@@ -126,7 +121,7 @@ def main() -> None:
     def save(average: nn.Module) -> None:
         save_file(demo.pack(average.state_dict()), demo.FILE)
 
-    train(network, demo.tokens, generator, options.steps, save)
+    train(network, demo.tokens, generator, save)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -66,22 +67,15 @@ def test_a_cancelled_run_does_not_matter(settings: LMLSettings, step: int) -> No
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_two_threads_step_by_step(settings: LMLSettings) -> None:
     """The threads wait for each other at every model call, so that their steps alternate."""
-    expected = {seed: run(settings, seed=seed) for seed in (1, 2)}
-    barrier, results = threading.Barrier(2, timeout=30), {}
+    seeds, barrier = (1, 2), threading.Barrier(2, timeout=30)
 
     def in_turn(x: Tensor, sigma: Tensor, seed: int) -> Tensor:
         barrier.wait()
         return denoise(x, sigma, seed)
 
-    def work(seed: int) -> None:
-        results[seed] = run(settings, seed=seed, model=in_turn)
-
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in (1, 2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(torch.equal(results[seed], expected[seed]) for seed in (1, 2))
+    with ThreadPoolExecutor(2) as pool:
+        results = pool.map(lambda seed: run(settings, seed=seed, model=in_turn), seeds)
+    assert all(torch.equal(result, run(settings, seed=seed)) for result, seed in zip(results, seeds, strict=True))
 
 
 @pytest.mark.parametrize("settings", [*SETTINGS, LMLSettings(scheme="ddim", target="direction")], ids=str)
