@@ -5,7 +5,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import Any
 
@@ -59,17 +59,18 @@ def missing(wanted: Iterable[Task], keys: dict[tuple[Task, int], str], cells: Ce
 
 
 def in_workers(
-    pool: ProcessPoolExecutor,
-    job: Callable[[Any], Any],
-    inputs: list[Any],
-    progress: tqdm,
-    weigh: Callable[[Any], float],
+    pool: ProcessPoolExecutor, job: Callable[[Any], Any], costs: dict[Any, float], name: str
 ) -> Iterator[Any]:
-    """Results as they come; the first error ends the run, but what is finished was given."""
-    futures: dict[Future[Any], float] = {pool.submit(job, entry): weigh(entry) for entry in inputs}
-    for future in as_completed(futures):
-        yield future.result()
-        progress.update(futures[future])
+    """Results as they come, beside a bar; the first error ends the run, but what is finished was given.
+
+    Args:
+        costs: what a job takes and how much work it is, for the bar.
+    """
+    futures = {pool.submit(job, entry): cost for entry, cost in costs.items()}
+    with tqdm(total=sum(costs.values()), desc=name, bar_format=BAR) as progress:
+        for future in as_completed(futures):
+            yield future.result()
+            progress.update(futures[future])
 
 
 def run(wanted: list[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> None:
@@ -84,15 +85,13 @@ def run(wanted: list[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> 
     # A pool that is never shut down by `with`: that would wait for all that is queued after Ctrl-C.
     pool = ProcessPoolExecutor(WORKERS, get_context("spawn"), start_worker)
     try:
-        with tqdm(total=len(solutions), desc="converged solutions", bar_format=BAR) as progress:
-            for _ in in_workers(pool, converge, solutions, progress, lambda solution: 1):
-                pass
-        with tqdm(total=sum(task.cost for task in todo), desc="cells", bar_format=BAR) as progress:
-            for records in in_workers(pool, run_task, todo, progress, lambda task: task.cost):
-                for record in records:
-                    if record["key"] not in expected:
-                        raise SystemExit("The sources changed during the run. Run it again; what is finished is kept.")
-                    cells.add(record)
+        for _ in in_workers(pool, converge, dict.fromkeys(solutions, 1.0), "converged solutions"):
+            pass
+        for records in in_workers(pool, run_task, {task: task.cost for task in todo}, "cells"):
+            for record in records:
+                if record["key"] not in expected:
+                    raise SystemExit("The sources changed during the run. Run it again; what is finished is kept.")
+                cells.add(record)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
