@@ -40,7 +40,7 @@ NETWORKS: list[Any] = [
 ]
 GROUPS = {"exact, guided": EXACT[1::2], "exact, no guidance": EXACT[::2], "networks": NETWORKS}
 
-hindsight, forecast_length = auto._hindsight, auto._forecast_length
+forecast_length = auto._forecast_length
 
 
 def no_length(*arguments: Any) -> auto.Length:
@@ -48,20 +48,13 @@ def no_length(*arguments: Any) -> auto.Length:
     return auto.Length(torch.zeros_like(length.mean), torch.zeros_like(length.end), length.width)
 
 
-def straight_hindsight(before: Any, here: Any) -> float:
-    """As if the path did not bend."""
-    return hindsight(before, here) + (here.alpha - before.alpha * here.sigma / before.sigma) / 12
-
-
 LEFT_OUT: dict[str, tuple[dict[str, Any], LMLSettings]] = {
     "nothing": ({}, LMLSettings()),
     "damping (λ = 0)": ({}, LMLSettings(damping=0.0)),
     "hindsight": ({"_hindsight": lambda before, here: 0.0}, LMLSettings()),
-    "1/12 in hindsight": ({"_hindsight": straight_hindsight}, LMLSettings()),
     "foresight": ({"_reach": lambda before, here, end: 0.0}, LMLSettings()),
     "a limit to foresight": ({"_reach": lambda *levels: 1.0}, LMLSettings()),
     "what was missed, carried on": ({"MISSED_AGAIN": 0.0}, LMLSettings()),
-    "a mean that depends on h": ({"_mean": lambda h: 0.5}, LMLSettings()),
     "the length of e": ({"_forecast_length": no_length}, LMLSettings()),
     "agreement of two widths": ({"_agreement": lambda first, second: torch.ones_like(first)}, LMLSettings()),
     "all of it (euler)": ({}, LMLSettings(kappa=0.0)),

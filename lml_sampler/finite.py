@@ -1,5 +1,6 @@
 """Whether a model's answers are finite: told while the run goes on, without waiting for the device."""
 
+import math
 from typing import Any
 
 import torch
@@ -29,16 +30,16 @@ class FiniteWatch:
         Raises:
             FloatingPointError: this or an earlier answer is known to hold NaN or Inf.
         """
-        finite = denoised.sum(dtype=torch.promote_types(denoised.dtype, torch.float32)).isfinite()
+        total = denoised.sum(dtype=torch.promote_types(denoised.dtype, torch.float32))
         if self._kind == "cuda":
-            self._host[len(self._arrivals)].copy_(finite, non_blocking=True)
+            self._host[len(self._arrivals)].copy_(total.isfinite(), non_blocking=True)
             self._arrivals.append(torch.cuda.current_stream(denoised.device).record_event())
             while self._read < len(self._arrivals) and self._arrivals[self._read].query():
-                self._tell(self._host[self._read])
+                self._tell(bool(self._host[self._read]))
         elif self._kind == "cpu":
-            self._tell(finite)
+            self._tell(math.isfinite(total))
         else:
-            self._looks.append(finite)
+            self._looks.append(total.isfinite())
 
     def finish(self) -> None:
         """Read what is left; waits for the device.
@@ -49,12 +50,12 @@ class FiniteWatch:
         if self._arrivals:
             self._arrivals[-1].synchronize()
         looks = self._host[self._read : len(self._arrivals)] if self._kind == "cuda" else self._looks
-        for finite in torch.stack(list(looks)).cpu() if len(looks) else ():
+        for finite in torch.stack(list(looks)).tolist() if len(looks) else ():
             self._tell(finite)
 
-    def _tell(self, finite: Tensor) -> None:
+    def _tell(self, finite: bool) -> None:
         self._read += 1
-        if not finite.item():
+        if not finite:
             raise FloatingPointError(
                 f"the answer at step {self._read} of {len(self._levels) - 1} "
                 f"(sigma {self._levels[self._read - 1].sigma:.6g}) holds NaN or Inf. It comes from the model, its "

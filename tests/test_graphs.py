@@ -65,10 +65,7 @@ def test_every_shift_and_size_is_a_flow_from_pure_noise(pack: ModuleType, models
 
 @pytest.mark.parametrize("patch", ["shift", "size"])
 def test_neighbours_are_neighbouring_pictures(toys: ModuleType, models: dict[str, Any], patch: str) -> None:
-    """Of the sampler's making there is no jump: a hundred times as near is at least ten times as close.
-
-    Not a hundred times everywhere: a width that is seen for the first time begins steeply, as a root does.
-    """
+    """Of the sampler's making there is no jump: a hundred times as near is at least thirty times as close."""
     latent, model = torch.zeros(8, 4, 4, 4), models["FLOW"]
     places = [0.5, 1.32, 1.57, 2.14, 4.03, 4.82, 8.06, 16.03, 40.0] if patch == "shift" else SIZES
 
@@ -82,7 +79,7 @@ def test_neighbours_are_neighbouring_pictures(toys: ModuleType, models: dict[str
     moves = [moved("lml", place, 0.01) for place in places]
     assert max(moves) <= 3 * max(moved("dpmpp_2m", place, 0.01) for place in places) + 1e-4
     for place, whole in zip(places, moves, strict=True):
-        assert moved("lml", place, 0.0001) <= 0.1 * whole + 1e-6
+        assert moved("lml", place, 0.0001) <= 0.03 * whole + 1e-6
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,11 +1,11 @@
 """The scheme `auto`: one damped Levenberg-Marquardt step, trusted as far as the last forecast was right.
 
-Glossary (per sample; half_log_snr = log(alpha / sigma); s: this level, p: the call before, t: the next level)
+Glossary (per sample; s: this level, p: the call before, t: the next level)
     x, D        the state at s and the denoised prediction there
     e           the noise prediction (x - alpha D) / sigma
     P           the denoised prediction that was forecast for s when the step from p was taken
     r           D - P, what the forecast missed
-    h           the length of a step in half_log_snr, at most 2 (pure noise is infinitely far)
+    h           the length of a step in log(1 + alpha / sigma): as in half_log_snr, but pure noise is not infinitely far
 
 A model of the path asks for a change v of the prediction, the plain scheme for none. The damped problem lies between:
 
@@ -16,18 +16,16 @@ a large lambda leaves the plain step. kappa is the share of the result that is f
 
     hindsight   Had r been known, the step from p would have ended at
 
-                    x + kappa tau (m - 1/12) (alpha_s - alpha_p sigma_s / sigma_p) r
+                    x + kappa tau / 2 (alpha_s - alpha_p sigma_s / sigma_p) r
 
-                m is the mean over a step of a change that is 1 at its end: half-way between an even growth, 1/2, and
-                one that is linear in half_log_snr, 1 / (1 - exp(-h)) - 1 / h. 1/12 is the weight of a second difference
-                (Adams-Moulton): what was missed is partly that the path bends. No call of the model is needed.
+                (the rule of the trapezoid). No call of the model is needed.
 
     foresight   The picture goes on changing as it changed, at most once more, and some of what was missed is missed
-                again. With d = D - D before + 0.2 (1 + reach) r, without its part along e,
+                again. With d = D - D before + 0.4 r, without its part along e,
 
                     D_t = D + tau reach d,     reach = min(1, h / h before)
 
-                and on average over the step kappa m of that change.
+                and on average over the step kappa / 2 of that change.
 
     length      |e| goes on as for data of width w: two calls tell it, and it counts as far as it was the same before.
                 This change, too, is followed by kappa tau.
@@ -41,7 +39,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..correction import nonzero
+from ..correction import inner, nonzero
 from ..damping import MOST_DAMPING
 from ..parametrization import Level
 from ..step import Figures, Step, plain_step
@@ -49,12 +47,9 @@ from ..step import Figures, Step, plain_step
 SENSITIVITY = 25.0
 """How much what was missed damps at lambda 1; from 12 to 50 little changes."""
 
-MISSED_AGAIN = 0.2
-"""How much of what was missed is added to the next change, twice that on a step as long as the last one. From 0.15 to
-0.25 little changes; 0.5, all of the second difference, is far worse on networks."""
-
-LONGEST_STEP = 2.0
-"""In half_log_snr. A longer step counts as this long; from 1.5 to 3 little changes."""
+MISSED_AGAIN = 0.4
+"""How much of what was missed is added to the next change. From 0.3 to 0.5 little changes; 1, all of the second
+difference, is far worse on networks."""
 
 
 class AutoState(NamedTuple):
@@ -104,20 +99,20 @@ class AutoSolver:
         noise = torch.sub(x, denoised, alpha=here.alpha)  # sigma e
         if state is None or not step.corrected:
             figures = Figures(noise / here.sigma, _previous(x, state, here)) if step.recorded else None
-            squared = nonzero(_dot(noise, noise, weight))
+            squared = nonzero(inner(noise, noise, weight))
             return plain_step(x, denoised, here, target), AutoState(here, denoised, denoised, squared), figures
 
         missed = denoised - state.forecast
-        trust = _trust(_dot(missed, missed, weight), step, state)
+        trust = _trust(inner(missed, missed, weight), step, state)
         reach = _reach(state.level, here, step.end)
         change = denoised - state.denoised
         if not settings.stochastic:  # fresh noise is nothing that a better step would have foreseen
             noise.addcmul_(_within(trust, weight), missed, value=settings.kappa * _hindsight(state.level, here))
-            change.add_(missed, alpha=MISSED_AGAIN * (1 + reach))
+            change.add_(missed, alpha=MISSED_AGAIN)
         del missed
-        squared = nonzero(_dot(noise, noise, weight))
+        squared = nonzero(inner(noise, noise, weight))
         length = _forecast_length(squared, step, state)
-        weights = _weigh(length, _dot(change, noise, weight) / squared, trust, reach, step)
+        weights = _weigh(length, inner(change, noise, weight).div_(squared), trust, reach, step)
         ratio = target.sigma / here.sigma
         moved = denoised if target.alpha == 1 else denoised * target.alpha
         moved = torch.addcmul(moved, _within(weights.own, weight) + ratio, noise)
@@ -139,16 +134,16 @@ def _trust(missed: Tensor, step: Step, state: AutoState) -> Tensor:
 
 def _hindsight(before: Level, here: Level) -> float:
     """How far the state moves for what was missed."""
-    return (_mean(_step_length(before, here)) - 1 / 12) * (here.alpha - before.alpha * here.sigma / before.sigma)
+    return (here.alpha - before.alpha * here.sigma / before.sigma) / 2
 
 
 def _weigh(length: Length, along: Tensor, trust: Tensor, reach: float, step: Step) -> Weights:
     """What the step does; `along` is <d, sigma e> / |sigma e|^2."""
     here, target, kappa = step.here, step.target, step.settings.kappa
-    ratio, mean = target.sigma / here.sigma, _mean(_step_length(here, step.end))
+    ratio = target.sigma / here.sigma
     span = ratio - target.alpha / here.alpha
-    own = torch.add(length.mean, along, alpha=mean * reach * here.alpha).mul_(trust).mul_(kappa * span)
-    other = trust * (-kappa * span * mean * reach * here.alpha)
+    own = torch.add(length.mean, along, alpha=reach * here.alpha / 2).mul_(trust).mul_(kappa * span)
+    other = trust * (-kappa * span * reach * here.alpha / 2)
     own_ahead = (length.mean * (span / target.alpha)).sub_(length.end, alpha=ratio / target.alpha)
     own_ahead.sub_(along, alpha=reach).mul_(trust)
     return Weights(own, other, own_ahead, trust * reach)
@@ -168,19 +163,20 @@ def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
     start, stop = here.sigma / here.alpha, end.sigma / end.alpha
     passed = (start * max(before.alpha, 0.0) / before.sigma) ** 2
     # w^2 t^2 / (t^2 + w^2), and w^2 itself in units of |e|^2, which is the size of the latent far above the data.
-    shrunk = (squared / state.squared).mul_(-((before.sigma / here.sigma) ** 2)).add_(1).clamp_min_(0)
+    shrunk = torch.sub(state.squared, squared, alpha=(before.sigma / here.sigma) ** 2).clamp_min_(0).div_(state.squared)
     width = (shrunk / squared).mul_((here.sigma * start) ** 2 / (1 - passed))
     if state.width is None:
         return Length(torch.zeros_like(width), torch.zeros_like(width), width)
-    root = shrunk.mul_(_agreement(width, state.width)).mul_((start**2 - stop**2) / (1 - passed)).add_(stop**2).sqrt_()
+    root = shrunk.mul_(_agreement(width, state.width)).mul_((start**2 - stop**2) / (1 - passed))
+    root.add_(max(stop**2, torch.finfo(root.dtype).tiny)).sqrt_()
     mean = torch.add(root, start).reciprocal_().mul_(start + stop).sub_(1)
-    last = nonzero(root).reciprocal_().mul_(stop).sub_(1)
+    last = root.reciprocal_().mul_(stop).sub_(1)
     return Length(torch.lerp(mean, last, step.rest) if step.rest > 0 else mean, last, width)
 
 
 def _agreement(first: Tensor, second: Tensor) -> Tensor:
     """1 where two widths are the same, less the more they differ."""
-    return (torch.minimum(first, second) / nonzero(torch.maximum(first, second))).sqrt_()
+    return torch.minimum(first, second) / nonzero(torch.maximum(first, second))
 
 
 def _figures(x: Tensor, noise: Tensor, moved: Tensor, trust: Tensor, step: Step, state: AutoState) -> Figures:
@@ -200,26 +196,18 @@ def _within(share: Tensor, weight: Tensor | None) -> Tensor:
     return share if weight is None else share * weight
 
 
-def _dot(first: Tensor, second: Tensor, weight: Tensor | None) -> Tensor:
-    """<first, second> per sample, `[B, 1, ...]`, in one pass over the latent."""
-    products = torch.linalg.vecdot(_within(first, weight).flatten(1), second.flatten(1))
-    return products.view(-1, *[1] * (first.ndim - 1))
-
-
-def _mean(h: float) -> float:
-    """m of a step of length h."""
-    h = max(h, 1e-4)
-    return 0.25 + (-1 / math.expm1(-h) - 1 / h) / 2
-
-
 def _reach(before: Level, here: Level, end: Level) -> float:
     """How often the last change is repeated by the end of the step."""
     return min(1.0, _step_length(here, end) / _step_length(before, here))
 
 
 def _step_length(high: Level, low: Level) -> float:
-    """h, from 0 to the longest."""
-    return min(max(low.half_log_snr - high.half_log_snr, 0.0), LONGEST_STEP) if low != high else 0.0
+    """h."""
+    return _log_signal(low) - _log_signal(high)
+
+
+def _log_signal(level: Level) -> float:
+    return math.log1p(max(level.alpha, 0.0) / level.sigma) if level.sigma > 0 else math.inf
 
 
 def _previous(x: Tensor, state: AutoState | None, here: Level) -> Tensor | None:
