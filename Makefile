@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process unless told otherwise: more threads than free cores make a step several times slower.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup test test-full test-workflows test-hosts host-templates lint node-definitions workflows help-pictures demo demo-model bench-arithmetic bench-step-cost bench-quality bench-ablation bench-pairs bench-distilled zoo zoo-distill zoo-sheets eval-demo
+.PHONY: setup test test-full test-workflows test-hosts host-templates lint node-definitions workflows help-pictures demo demo-model bench-arithmetic bench-step-cost bench-quality bench-ablation bench-pairs bench-distilled zoo zoo-distill zoo-sheets zoo-pictures eval-demo
 
 setup:
 	@$(PYTHON) benchmarks/comfy_host/install.py
@@ -86,6 +86,10 @@ zoo-distill: setup
 
 zoo-sheets: setup
 	$(BIN)/python -m zoo.reference $(ARGS)
+
+# Samples of those networks by LML, euler and dpmpp_2m, for docs/measurements.md (after zoo).
+zoo-pictures: setup
+	$(BIN)/python benchmarks/zoo_pictures.py
 
 # A table of the demo model by the evaluation that also makes the paper's: see docs/evaluation.md.
 eval-demo: setup

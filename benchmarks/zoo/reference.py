@@ -59,9 +59,10 @@ def plain(problem: Problem, steps: int, count: int = COUNT, seed: int = 17) -> T
 
 
 def sheet(path: Path, rows: dict[str, Tensor]) -> None:
-    """Draw rows of samples, `[COUNT, *shape]` each, into a file."""
-    figure = Figure(figsize=(COUNT, 1.15 * len(rows)))
-    axes = figure.subplots(len(rows), COUNT, squeeze=False)
+    """Draw rows of samples, `[B, *shape]` each, into a file."""
+    count = len(next(iter(rows.values())))
+    figure = Figure(figsize=(count, 1.15 * len(rows)))
+    axes = figure.subplots(len(rows), count, squeeze=False)
     for line, (label, samples) in zip(axes, rows.items(), strict=True):
         low, high = samples.quantile(0.002), samples.quantile(0.998)
         for axis, sample in zip(line, ((samples - low) / (high - low)).clamp(0, 1).float(), strict=True):

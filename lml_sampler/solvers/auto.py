@@ -21,7 +21,7 @@ a large lambda leaves the plain step. kappa is the share of the result that is f
                 (the rule of the trapezoid). No call of the model is needed.
 
     foresight   The picture goes on changing as it changed, at most once more, and some of what was missed is missed
-                again. With d = D - D before + 0.4 r, without its part along e,
+                again, if anything was forecast. With d = D - D before + 0.4 r, without its part along e,
 
                     D_t = D + tau reach d,     reach = min(1, h / h before)
 
@@ -108,7 +108,8 @@ class AutoSolver:
         change = denoised - state.denoised
         if not settings.stochastic:  # fresh noise is nothing that a better step would have foreseen
             noise.addcmul_(_within(trust, weight), missed, value=settings.kappa * _hindsight(state.level, here))
-            change.add_(missed, alpha=MISSED_AGAIN)
+            if state.width is not None:  # after a plain step nothing was forecast that could be missed again
+                change.add_(missed, alpha=MISSED_AGAIN)
         del missed
         squared = nonzero(inner(noise, noise, weight))
         length = _forecast_length(squared, step, state)
