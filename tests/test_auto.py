@@ -56,7 +56,7 @@ def against_others(known: Known, steps: int, of: Callable[[Tensor], float]) -> t
             for variance in (0.25, 0.5, 0.75, 1.0, 2.0, 4.0)
             for cfg in (2.0, 4.0, 7.0)
         ],
-        *[(guidance_that_ends, (cfg,), (6, 8, 12), middle, (0.8, 0.8)) for cfg in (2.0, 4.0, 7.0)],
+        *[(guidance_that_ends, (cfg,), (6, 8, 12), middle, (0.85, 0.8)) for cfg in (2.0, 4.0, 7.0)],
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
