@@ -151,7 +151,8 @@ def test_a_full_disk_during_a_search(killed: Path, revived: Client) -> None:
 def test_a_full_disk_during_a_report(killed: Path, revived: Client) -> None:
     """The picture is made and handed on, even if the plot, of 20 kB, cannot be shown; ComfyUI's log still fits."""
     prompt = around(revived, "LMLReport", 0, batch_size=4, steps=10)
-    with full_disk(revived, (killed / "comfyui.log").stat().st_size + 4_000):
+    (killed / "comfyui.log").write_text("")  # on a slow machine its progress lines are more than the plot
+    with full_disk(revived, 8_000):
         result = revived.run(prompt)
     assert "The plot cannot be shown here: [Errno 27] File too large" in result.outputs["subject"]["text"][0]
     assert "samples" in result.outputs["shown"]["text"][0] and not result.images["subject"]

@@ -52,7 +52,8 @@ def comfyui(
     command += ["--base-directory", str(folder), "--disable-api-nodes", *arguments]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"} | (environment or {})
     log = folder / "comfyui.log"
-    with log.open("w") as output:
+    log.unlink(missing_ok=True)
+    with log.open("a") as output:  # at its end, wherever that is: a test may empty it
         streams = {"stdout": output, "stderr": subprocess.STDOUT}
         process = subprocess.Popen(command, cwd=comfyui_path(), env=environment, **streams)
     try:
