@@ -18,7 +18,6 @@ import numpy as np
 from comfy_host.inprocess import load_pack
 from comfy_host.install import ROOT
 from numpy.typing import NDArray
-from PIL import Image
 from quality.running import load_quietly
 from quality.store import FOLDER
 from table import markdown
@@ -27,7 +26,7 @@ from zoo.data import examples
 from zoo.denoiser import Problem
 from zoo.distill import BOUNDARY, CFG
 from zoo.problems import EXPERTS, STUDENTS, folder, load, weights_file
-from zoo.reference import COUNT, sheet
+from zoo.reference import COUNT, sheet, shrink
 
 from lml_sampler import LMLSettings
 
@@ -110,7 +109,7 @@ def picture() -> None:
     teacher = run(ZooProblem(TEACHER, None, CFG, COUNT, SEED), "dpmpp_2m", CONVERGED_STEPS)
     rows = {f"{sampler}, 4 calls": run(problem, sampler, 4) for sampler in ("euler", *LML)}
     sheet(IMAGES / "distilled.png", {f"the teacher, {CONVERGED_STEPS} calls with guidance": teacher, **rows})
-    Image.open(IMAGES / "distilled.png").convert("RGB").quantize(128).save(IMAGES / "distilled.png", optimize=True)
+    shrink(IMAGES / "distilled.png", 128)
 
 
 def difference(distance: Callable[[Array], float], ours: Array, theirs: Array) -> tuple[float, float]:

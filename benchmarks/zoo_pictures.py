@@ -3,47 +3,39 @@
 Of the half that no rule was chosen on; the same noise, labels and schedule for all.
 """
 
+from bench_distilled import run
 from comfy_host.install import ROOT
-from PIL import Image
-from quality.grid import SEED, Condition
+from quality.grid import SEED
 from quality.running import load_quietly
 from torch import Tensor
-from zoo.reference import sheet
+from zoo.reference import sheet, shrink
 
 CALLS = 8
 COUNT = 10
-SHOWN = (
-    Condition("shapes_flow", "flow", 5.0, 3.0, "simple"),
-    Condition("digits_x0", "ve", None, 3.0, "simple"),
-    Condition("flower_v", "ve", None, 1.0, "simple"),
-    Condition("curves_eps", "ve", None, 1.0, "simple"),
-)
+SHOWN = (("shapes_flow", 5.0, 3.0), ("digits_x0", None, 3.0), ("flower_v", None, 1.0), ("curves_eps", None, 1.0))
+"""Networks, the shift of a flow, CFG."""
 SAMPLERS = {"LML": "lml", "euler": "euler", "dpmpp_2m": "dpmpp_2m"}
 PICTURE = ROOT / "docs" / "images" / "zoo.png"
 
 
-def rows(condition: Condition) -> dict[str, Tensor]:
+def rows(network: str, shift: float | None, cfg: float) -> dict[str, Tensor]:
     """One row a sampler, `[COUNT, ...]` each and on one scale of brightness, by what stands above it."""
-    from comfy.samplers import sampler_object
-    from quality.entries import entries
-    from quality.probing import sigmas
     from quality.zoo_problem import ZooProblem
 
-    problem = ZooProblem(condition.problem, condition.shift, condition.cfg, COUNT, SEED)
-    levels = sigmas(problem.model_patcher, entries()["euler"], condition.scheduler, CALLS)
-    samples = {f"{title}, {CALLS} calls": problem.run(sampler_object(name), levels) for title, name in SAMPLERS.items()}
-    converged = problem.converged().float()
+    problem = ZooProblem(network, shift, cfg, COUNT, SEED)
+    converged = problem.converged().float().view_as(problem.noise)
     low, high = converged.quantile(0.002), converged.quantile(0.998)
+    made = {f"{title}, {CALLS} calls": run(problem, name, CALLS) for title, name in SAMPLERS.items()}
     return {
-        f"{condition.problem}, {title}": ((many - low) / (high - low)).clamp(0, 1).view_as(problem.noise)
-        for title, many in ({f"CFG {condition.cfg:g}, converged": converged} | samples).items()
+        f"{network}, {title}": ((samples - low) / (high - low)).clamp(0, 1)
+        for title, samples in ({f"CFG {cfg:g}, converged": converged} | made).items()
     }
 
 
 def main() -> None:
     load_quietly()
-    sheet(PICTURE, {title: samples for condition in SHOWN for title, samples in rows(condition).items()})
-    Image.open(PICTURE).convert("RGB").quantize(192).save(PICTURE, optimize=True)
+    sheet(PICTURE, {title: samples for shown in SHOWN for title, samples in rows(*shown).items()})
+    shrink(PICTURE, 192)
 
 
 if __name__ == "__main__":

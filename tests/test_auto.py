@@ -50,13 +50,18 @@ def against_others(known: Known, steps: int, of: Callable[[Tensor], float]) -> t
 @pytest.mark.parametrize(
     ("problem", "numbers", "steps", "of", "most"),
     [
-        *[(gaussian, (std,), (10,), rms, (0.03, 0.1)) for std in (0.1, 0.5, 1.0, 2.0)],
+        *[(gaussian, (std,), (10,), rms, (0.001, 0.003)) for std in (0.1, 0.5)],
+        (gaussian, (1.0,), (10,), rms, (0.002, 0.005)),
+        (gaussian, (2.0,), (10,), rms, (0.02, 0.05)),
         *[
             (guidance_that_lasts, (variance, cfg), (5, 8, 12, 20), rms, (1.01, math.inf))
             for variance in (0.25, 0.5, 0.75, 1.0, 2.0, 4.0)
             for cfg in (2.0, 4.0, 7.0)
         ],
-        *[(guidance_that_ends, (cfg,), (6, 8, 12), middle, (0.85, 0.8)) for cfg in (2.0, 4.0, 7.0)],
+        *[
+            (guidance_that_ends, (cfg,), (6, 8, 12), middle, (most, 0.8))
+            for cfg, most in ((2.0, 0.8), (4.0, 0.8), (7.0, 0.83))
+        ],
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )

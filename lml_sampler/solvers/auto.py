@@ -156,9 +156,9 @@ def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
         |e|^2 = t^2 / (t^2 + w^2),  t = sigma / alpha
 
     for Gaussian data of width w, so two calls tell w. Far above the data a network's own errors look like width, and
-    where guidance ends e shrinks for another reason. So w^2 counts as far as it was the same before: by the root of
-    the ratio of the two. A prediction that did not shrink keeps its length, and so does one below the smallest level
-    that the model knows.
+    where guidance ends e shrinks for another reason. So w^2 counts as far as it was the same before: by the ratio of
+    the two. A prediction that did not shrink keeps its length, and so does one below the smallest level that the model
+    knows.
     """
     here, end, before = step.here, step.end, state.level
     start, stop = here.sigma / here.alpha, end.sigma / end.alpha
