@@ -18,6 +18,7 @@ from quality.measures import median, rms
 from quality.running import load_quietly, trained
 from quality.summary import geometric_mean
 from table import markdown
+from torch import Tensor
 
 from lml_sampler import LMLSettings, sample_lml
 from lml_sampler.solvers import auto
@@ -48,12 +49,17 @@ def no_length(*arguments: Any) -> auto.Length:
     return auto.Length(torch.zeros_like(length.mean), torch.zeros_like(length.end), length.width)
 
 
+def repetition_alone(left: Tensor, size: Tensor, before: Tensor, repetition: float) -> Tensor:
+    return torch.full_like(left, repetition)
+
+
 LEFT_OUT: dict[str, tuple[dict[str, Any], LMLSettings]] = {
     "nothing": ({}, LMLSettings()),
     "damping (λ = 0)": ({}, LMLSettings(damping=0.0)),
     "hindsight": ({"_hindsight": lambda before, here: 0.0}, LMLSettings()),
-    "foresight": ({"_reach": lambda before, here, end: 0.0}, LMLSettings()),
-    "a limit to foresight": ({"_reach": lambda *levels: 1.0}, LMLSettings()),
+    "foresight": ({"_reach": lambda left, *others: torch.zeros_like(left)}, LMLSettings()),
+    "a limit to foresight by length": ({"_repetition": lambda *levels: 1.0}, LMLSettings()),
+    "a limit to foresight by what is left": ({"_reach": repetition_alone}, LMLSettings()),
     "what was missed, carried on": ({"MISSED_AGAIN": 0.0}, LMLSettings()),
     "the length of e": ({"_forecast_length": no_length}, LMLSettings()),
     "agreement of two widths": ({"_agreement": lambda first, second: torch.ones_like(first)}, LMLSettings()),

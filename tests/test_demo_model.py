@@ -5,6 +5,8 @@ from types import ModuleType
 
 import pytest
 import torch
+from core_runs import rms
+from demo_runs import built_in, demo_inputs
 from safetensors.torch import save_file
 from shapes import recognise
 from stones import draw
@@ -72,6 +74,19 @@ def test_a_few_steps_of_euler_are_recognisable(pack: ModuleType) -> None:
         shapes_seen, colors_seen = recognise(vae.decode(result["samples"]).movedim(-1, 1) * 2 - 1)
         shapes_right, colors_right = (shapes_seen == labels % 4).sum(), (colors_seen == labels % 6).sum()
         assert shapes_right >= 23 and colors_right >= 23, (variant, shapes_right, colors_right)
+
+
+def test_strong_guidance_from_pure_noise_is_not_followed_too_far(pack: ModuleType) -> None:
+    """There it asks for far too much and comes back; who takes that for the way of the path is as far off as euler."""
+    from comfy_extras.nodes_model_advanced import ModelSamplingSD3
+
+    inputs = demo_inputs(pack, "flow", 4)
+    (inputs["model"],) = ModelSamplingSD3().patch(inputs["model"], 1.0)
+    finished = built_in(inputs, "dpmpp_2m", 1, 100, 7.0, "simple")
+    lml, euler, second = (
+        rms(built_in(inputs, name, 1, 20, 7.0, "simple") - finished) for name in ("lml", "euler", "dpmpp_2m")
+    )
+    assert lml < 0.4 * euler and lml < second
 
 
 def test_the_drawn_pictures_are_recognisable() -> None:

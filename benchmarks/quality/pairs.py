@@ -111,7 +111,7 @@ def common_table(found: dict[tuple[Condition, int], Cell], ours: Pair) -> str:
     """Markdown: our pair against `euler` with `simple` on flow models, by number of calls."""
     rows = [["calls", "RMS, exact", "RMS, zoo", "median sample, exact", "median sample, zoo", "worst RMS"]]
     flow = {key: cell for key, cell in found.items() if key[0].path == "flow"}
-    for count in CALLS:
+    for count in sorted({count for _, count in flow}):
         row, worst = [str(count)], 0.0
         for measure, exact in itertools.product(("rms", "median"), (True, False)):
             mine = [cell for (c, n), cell in flow.items() if n == count and c.exact == exact]

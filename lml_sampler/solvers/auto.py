@@ -9,7 +9,7 @@ Glossary (per sample; s: this level, p: the call before, t: the next level)
 
 A model of the path asks for a change v of the prediction, the plain scheme for none. The damped problem lies between:
 
-    argmin_u |u - v|^2 + mu |u|^2  =  tau v,     tau = 1 / (1 + mu),     mu = 25 lambda |alpha r / sigma|^2 / |e|^2
+    argmin_u |u - v|^2 + mu |u|^2  =  tau v,     tau = 1 / (1 + mu),     mu = 16 lambda |alpha r / sigma|^2 / |e|^2
 
 so v is followed as far as the last forecast missed little beside the noise prediction. lambda = 0 trusts the model;
 a large lambda leaves the plain step. kappa is the share of the result that is followed.
@@ -21,11 +21,13 @@ a large lambda leaves the plain step. kappa is the share of the result that is f
                 (the rule of the trapezoid). No call of the model is needed.
 
     foresight   The picture goes on changing as it changed, at most once more, and some of what was missed is missed
-                again, if anything was forecast. With d = D - D before + 0.4 r, without its part along e,
+                again. With d = D - D before + 0.4 r, without its part along e,
 
-                    D_t = D + tau reach d,     reach = min(1, h / h before)
+                    D_t = D + tau reach d,     reach = min(1, h / h before) kept
+                    kept = 1 - <D before - D, D before> / max(|D|^2, |D before|^2),  from 0 to 1
 
-                and on average over the step kappa / 2 of that change.
+                and on average over the step kappa / 2 of that change. What shrank goes on shrinking by the same factor,
+                not by the same amount: at pure noise guidance asks for far too much, and comes back so.
 
     length      |e| goes on as for data of width w: two calls tell it, and it counts as far as it was the same before.
                 This change, too, is followed by kappa tau.
@@ -44,8 +46,8 @@ from ..damping import MOST_DAMPING
 from ..parametrization import Level
 from ..step import Figures, Step, plain_step
 
-SENSITIVITY = 25.0
-"""How much what was missed damps at lambda 1; from 12 to 50 little changes."""
+SENSITIVITY = 16.0
+"""How much what was missed damps at lambda 1; from 8 to 25 little changes."""
 
 MISSED_AGAIN = 0.4
 """How much of what was missed is added to the next change. From 0.3 to 0.5 little changes; 1, all of the second
@@ -62,6 +64,8 @@ class AutoState(NamedTuple):
     """The next D as it was forecast, `[B, ...]`."""
     squared: Tensor
     """|sigma e|^2, `[B, 1, ...]`, not 0."""
+    size: Tensor
+    """|D|^2, `[B, 1, ...]`."""
     width: Tensor | None = None
     """w^2 in units of the size of the latent, `[B, 1, ...]`; None after a plain step."""
 
@@ -97,20 +101,21 @@ class AutoSolver:
     ) -> tuple[Tensor, AutoState, Figures | None]:
         here, target, weight, settings = step.here, step.target, step.weight, step.settings
         noise = torch.sub(x, denoised, alpha=here.alpha)  # sigma e
+        size = inner(denoised, denoised, weight)
         if state is None or not step.corrected:
             figures = Figures(noise / here.sigma, _previous(x, state, here)) if step.recorded else None
             squared = nonzero(inner(noise, noise, weight))
-            return plain_step(x, denoised, here, target), AutoState(here, denoised, denoised, squared), figures
+            return plain_step(x, denoised, here, target), AutoState(here, denoised, denoised, squared, size), figures
 
         missed = denoised - state.forecast
         trust = _trust(inner(missed, missed, weight), step, state)
-        reach = _reach(state.level, here, step.end)
         change = denoised - state.denoised
         if not settings.stochastic:  # fresh noise is nothing that a better step would have foreseen
             noise.addcmul_(_within(trust, weight), missed, value=settings.kappa * _hindsight(state.level, here))
-            if state.width is not None:  # after a plain step nothing was forecast that could be missed again
-                change.add_(missed, alpha=MISSED_AGAIN)
+            change.add_(missed, alpha=MISSED_AGAIN)
+        left = inner(denoised, state.denoised, weight, missed)  # in the memory of what was missed
         del missed
+        reach = _reach(left, size, state.size, _repetition(state.level, here, step.end))
         squared = nonzero(inner(noise, noise, weight))
         length = _forecast_length(squared, step, state)
         weights = _weigh(length, inner(change, noise, weight).div_(squared), trust, reach, step)
@@ -123,7 +128,7 @@ class AutoSolver:
             forecast = torch.addcmul(denoised, _within(weights.own_ahead, weight), noise)
             forecast.addcmul_(_within(weights.other_ahead, weight), change)
         figures = _figures(x, noise, moved, trust, step, state) if step.recorded else None
-        return moved, AutoState(here, denoised, forecast, squared, length.width), figures
+        return moved, AutoState(here, denoised, forecast, squared, size, length.width), figures
 
 
 def _trust(missed: Tensor, step: Step, state: AutoState) -> Tensor:
@@ -138,16 +143,17 @@ def _hindsight(before: Level, here: Level) -> float:
     return (here.alpha - before.alpha * here.sigma / before.sigma) / 2
 
 
-def _weigh(length: Length, along: Tensor, trust: Tensor, reach: float, step: Step) -> Weights:
+def _weigh(length: Length, along: Tensor, trust: Tensor, reach: Tensor, step: Step) -> Weights:
     """What the step does; `along` is <d, sigma e> / |sigma e|^2."""
     here, target, kappa = step.here, step.target, step.settings.kappa
     ratio = target.sigma / here.sigma
     span = ratio - target.alpha / here.alpha
-    own = torch.add(length.mean, along, alpha=reach * here.alpha / 2).mul_(trust).mul_(kappa * span)
-    other = trust * (-kappa * span * reach * here.alpha / 2)
+    followed = trust * reach
+    own = torch.addcmul(length.mean, along, reach, value=here.alpha / 2).mul_(trust).mul_(kappa * span)
+    other = followed * (-kappa * span * here.alpha / 2)
     own_ahead = (length.mean * (span / target.alpha)).sub_(length.end, alpha=ratio / target.alpha)
-    own_ahead.sub_(along, alpha=reach).mul_(trust)
-    return Weights(own, other, own_ahead, trust * reach)
+    own_ahead.addcmul_(along, reach, value=-1).mul_(trust)
+    return Weights(own, other, own_ahead, followed)
 
 
 def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
@@ -170,8 +176,9 @@ def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
         return Length(torch.zeros_like(width), torch.zeros_like(width), width)
     root = shrunk.mul_(_agreement(width, state.width)).mul_((start**2 - stop**2) / (1 - passed))
     root.add_(max(stop**2, torch.finfo(root.dtype).tiny)).sqrt_()
-    mean = torch.add(root, start).reciprocal_().mul_(start + stop).sub_(1)
-    last = root.reciprocal_().mul_(stop).sub_(1)
+    change = stop - root
+    mean = change / (root + start)
+    last = change.div_(root)
     return Length(torch.lerp(mean, last, step.rest) if step.rest > 0 else mean, last, width)
 
 
@@ -197,8 +204,17 @@ def _within(share: Tensor, weight: Tensor | None) -> Tensor:
     return share if weight is None else share * weight
 
 
-def _reach(before: Level, here: Level, end: Level) -> float:
-    """How often the last change is repeated by the end of the step."""
+def _reach(left: Tensor, size: Tensor, before: Tensor, repetition: float) -> Tensor:
+    """`repetition` times how much of D before is left in D, from 0 to 1; `left` is <D, D before>.
+
+    Where D before is too small beside D to tell, all of it is.
+    """
+    lost = torch.sub(before, left).div_(nonzero(torch.maximum(size, before))).clamp_(0, 1)
+    return lost.mul_(-repetition).add_(repetition)
+
+
+def _repetition(before: Level, here: Level, end: Level) -> float:
+    """How often the last change is repeated by the end of the step, by their lengths."""
     return min(1.0, _step_length(here, end) / _step_length(before, here))
 
 
