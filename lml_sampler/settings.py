@@ -113,9 +113,9 @@ class LMLSettings:
                 f"target is 'direction', which only the scheme ddim has, but scheme is {self.scheme!r}. "
                 "Choose target score or increment."
             )
-        if self.scheme == "auto" and self.damping_mode != "adaptive":
+        if self.scheme == "auto" and self.damping_mode == "absolute":
             raise ValueError(
-                f"damping_mode is {self.damping_mode!r}, but the scheme auto has a damping of its own. "
+                "damping_mode is 'absolute', but the scheme auto has a damping of its own. "
                 "Set damping_mode to adaptive, or scheme to ddim, dpmsolver or dpmsolver++."
             )
         if self.arithmetic != "exact" and self.damping_mode != "absolute":
