@@ -77,7 +77,7 @@ def test_a_few_steps_of_euler_are_recognisable(pack: ModuleType) -> None:
 
 
 def test_strong_guidance_from_pure_noise_is_not_followed_too_far(pack: ModuleType) -> None:
-    """There it asks for far too much and comes back; who takes that for the way of the path is as far off as euler."""
+    """There it asks for far too much and comes back; who repeats that change in full ends further off than dpmpp_2m."""
     from comfy_extras.nodes_model_advanced import ModelSamplingSD3
 
     inputs = demo_inputs(pack, "flow", 4)
