@@ -18,7 +18,6 @@ from quality.measures import median, rms
 from quality.running import load_quietly, trained
 from quality.summary import geometric_mean
 from table import markdown
-from torch import Tensor
 
 from lml_sampler import LMLSettings, sample_lml
 from lml_sampler.solvers import auto
@@ -46,20 +45,16 @@ forecast_length = auto._forecast_length
 
 def no_length(*arguments: Any) -> auto.Length:
     length = forecast_length(*arguments)
-    return auto.Length(torch.zeros_like(length.mean), torch.zeros_like(length.end), length.width)
-
-
-def repetition_alone(left: Tensor, size: Tensor, before: Tensor, repetition: float) -> Tensor:
-    return torch.full_like(left, repetition)
+    return auto.Length(torch.zeros_like(length.shortened), torch.zeros_like(length.ahead), length.width)
 
 
 LEFT_OUT: dict[str, tuple[dict[str, Any], LMLSettings]] = {
     "nothing": ({}, LMLSettings()),
     "damping (λ = 0)": ({}, LMLSettings(damping=0.0)),
     "hindsight": ({"_hindsight": lambda before, here: 0.0}, LMLSettings()),
-    "foresight": ({"_reach": lambda left, *others: torch.zeros_like(left)}, LMLSettings()),
+    "foresight": ({"_repetition": lambda *levels: 0.0}, LMLSettings()),
     "a limit to foresight by length": ({"_repetition": lambda *levels: 1.0}, LMLSettings()),
-    "a limit to foresight by what is left": ({"_reach": repetition_alone}, LMLSettings()),
+    "a limit to foresight by what is left": ({"_kept": lambda left, before: torch.ones_like(left)}, LMLSettings()),
     "what was missed, carried on": ({"MISSED_AGAIN": 0.0}, LMLSettings()),
     "the length of e": ({"_forecast_length": no_length}, LMLSettings()),
     "agreement of two widths": ({"_agreement": lambda first, second: torch.ones_like(first)}, LMLSettings()),

@@ -24,7 +24,7 @@ a large lambda leaves the plain step. kappa is the share of the result that is f
                 again. With d = D - D before + 0.4 r, without its part along e,
 
                     D_t = D + tau reach d,     reach = min(1, h / h before) kept
-                    kept = 1 - <D before - D, D before> / max(|D|^2, |D before|^2),  from 0 to 1
+                    kept = <D, D before> / |D before|^2,  from 0 to 1
 
                 and on average over the step kappa / 2 of that change. What shrank goes on shrinking by the same factor,
                 not by the same amount: at pure noise guidance asks for far too much, and comes back so.
@@ -61,31 +61,24 @@ class AutoState(NamedTuple):
     denoised: Tensor
     """D, `[B, ...]`."""
     forecast: Tensor
-    """The next D as it was forecast, `[B, ...]`."""
+    """The next D as it was forecast, `[B, ...]`. The next step writes over it."""
     squared: Tensor
     """|sigma e|^2, `[B, 1, ...]`, not 0."""
     size: Tensor
-    """|D|^2, `[B, 1, ...]`."""
-    width: Tensor | None = None
-    """w^2 in units of the size of the latent, `[B, 1, ...]`; None after a plain step."""
-
-
-class Weights(NamedTuple):
-    """The next state and the next D by how much they hold of sigma e and of d, each `[B, 1, ...]`, beside D itself."""
-
-    own: Tensor
-    other: Tensor
-    own_ahead: Tensor
-    other_ahead: Tensor
+    """|D|^2, `[B, 1, ...]`, not 0."""
+    width: Tensor
+    """w^2 in units of the size of the latent, `[B, 1, ...]`; 0 after a plain step."""
+    scratch: tuple[Tensor, Tensor]
+    """Memory to write over, `[B, ...]` each."""
 
 
 class Length(NamedTuple):
     """How |e| goes on, each `[B, 1, ...]`."""
 
-    mean: Tensor
-    """By how much it changes on average over the step, in units of the present one."""
-    end: Tensor
-    """The same at its end."""
+    shortened: Tensor
+    """By how much e is shorter than now on average over the step, in units of its length."""
+    ahead: Tensor
+    """How D changes by the end of the step for that, in units of sigma e / alpha."""
     width: Tensor
     """For `AutoState`."""
 
@@ -99,36 +92,52 @@ class AutoSolver:
     def step(
         self, x: Tensor, denoised: Tensor, step: Step, state: AutoState | None
     ) -> tuple[Tensor, AutoState, Figures | None]:
-        here, target, weight, settings = step.here, step.target, step.weight, step.settings
-        noise = torch.sub(x, denoised, alpha=here.alpha)  # sigma e
-        size = inner(denoised, denoised, weight)
         if state is None or not step.corrected:
-            figures = Figures(noise / here.sigma, _previous(x, state, here)) if step.recorded else None
-            squared = nonzero(inner(noise, noise, weight))
-            return plain_step(x, denoised, here, target), AutoState(here, denoised, denoised, squared, size), figures
-
-        missed = denoised - state.forecast
-        trust = _trust(inner(missed, missed, weight), step, state)
-        change = denoised - state.denoised
+            return _plain_step(x, denoised, step, state)
+        here, target, weight, settings = step.here, step.target, step.weight, step.settings
+        noise, change = state.scratch
+        moved = torch.empty_like(x)  # memory for products until it is known
+        torch.sub(x, denoised, alpha=here.alpha, out=noise)  # sigma e
+        size = nonzero(inner(denoised, denoised, weight, moved))
+        kept = _kept(inner(denoised, state.denoised, weight, moved), state.size)
+        torch.sub(denoised, state.denoised, out=change)
+        missed = torch.sub(denoised, state.forecast, out=state.forecast)
+        trust = _trust(inner(missed, missed, weight, moved), step, state)
         if not settings.stochastic:  # fresh noise is nothing that a better step would have foreseen
             noise.addcmul_(_within(trust, weight), missed, value=settings.kappa * _hindsight(state.level, here))
             change.add_(missed, alpha=MISSED_AGAIN)
-        left = inner(denoised, state.denoised, weight, missed)  # in the memory of what was missed
-        del missed
-        reach = _reach(left, size, state.size, _repetition(state.level, here, step.end))
-        squared = nonzero(inner(noise, noise, weight))
+        squared = nonzero(inner(noise, noise, weight, moved))
+        along = inner(change, noise, weight, moved).div_(squared)
         length = _forecast_length(squared, step, state)
-        weights = _weigh(length, inner(change, noise, weight).div_(squared), trust, reach, step)
+        followed, repeated = kept.mul_(trust), _repetition(state.level, here, step.end)
+        turned = along.mul_(followed)  # the length has that part of d already
+
         ratio = target.sigma / here.sigma
-        moved = denoised if target.alpha == 1 else denoised * target.alpha
-        moved = torch.addcmul(moved, _within(weights.own, weight) + ratio, noise)
-        moved.addcmul_(_within(weights.other, weight), change)
-        forecast = denoised
-        if target.sigma > 0:
-            forecast = torch.addcmul(denoised, _within(weights.own_ahead, weight), noise)
-            forecast.addcmul_(_within(weights.other_ahead, weight), change)
+        span = settings.kappa * (ratio - target.alpha / here.alpha)
+        turn = -span * repeated * here.alpha / 2
+        own = (turned * -turn).addcmul_(trust, length.shortened, value=-span)
+        base = denoised if target.alpha == 1 else torch.mul(denoised, target.alpha, out=moved)
+        torch.addcmul(base, _within(own, weight) + ratio, noise, out=moved)
+        moved.addcmul_(_within(followed, weight), change, value=turn)
         figures = _figures(x, noise, moved, trust, step, state) if step.recorded else None
-        return moved, AutoState(here, denoised, forecast, squared, size, length.width), figures
+
+        own = turned.mul_(-repeated).addcmul_(trust, length.ahead, value=1 / here.alpha)
+        forecast = torch.addcmul(denoised, _within(own, weight), noise, out=missed)
+        forecast.addcmul_(_within(followed, weight), change, value=repeated)
+        return moved, AutoState(here, denoised, forecast, squared, size, length.width, state.scratch), figures
+
+
+def _plain_step(
+    x: Tensor, denoised: Tensor, step: Step, state: AutoState | None
+) -> tuple[Tensor, AutoState, Figures | None]:
+    """The first step of a run, or one that is not to be corrected; nothing is forecast."""
+    here = step.here
+    noise = torch.sub(x, denoised, alpha=here.alpha)
+    squared, size = (nonzero(inner(vector, vector, step.weight)) for vector in (noise, denoised))
+    figures = Figures(noise / here.sigma, _previous(x, state, here)) if step.recorded else None
+    scratch = noise, torch.empty_like(noise)
+    after = AutoState(here, denoised, denoised.clone(), squared, size, torch.zeros_like(size), scratch)
+    return plain_step(x, denoised, here, step.target), after, figures
 
 
 def _trust(missed: Tensor, step: Step, state: AutoState) -> Tensor:
@@ -143,17 +152,9 @@ def _hindsight(before: Level, here: Level) -> float:
     return (here.alpha - before.alpha * here.sigma / before.sigma) / 2
 
 
-def _weigh(length: Length, along: Tensor, trust: Tensor, reach: Tensor, step: Step) -> Weights:
-    """What the step does; `along` is <d, sigma e> / |sigma e|^2."""
-    here, target, kappa = step.here, step.target, step.settings.kappa
-    ratio = target.sigma / here.sigma
-    span = ratio - target.alpha / here.alpha
-    followed = trust * reach
-    own = torch.addcmul(length.mean, along, reach, value=here.alpha / 2).mul_(trust).mul_(kappa * span)
-    other = followed * (-kappa * span * here.alpha / 2)
-    own_ahead = (length.mean * (span / target.alpha)).sub_(length.end, alpha=ratio / target.alpha)
-    own_ahead.addcmul_(along, reach, value=-1).mul_(trust)
-    return Weights(own, other, own_ahead, followed)
+def _kept(left: Tensor, before: Tensor) -> Tensor:
+    """How much of D before is left in D, from 0 to 1; `left` is <D, D before>, `before` |D before|^2."""
+    return left.div_(before).clamp_(0, 1)
 
 
 def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
@@ -169,22 +170,20 @@ def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
     here, end, before = step.here, step.end, state.level
     start, stop = here.sigma / here.alpha, end.sigma / end.alpha
     passed = (start * max(before.alpha, 0.0) / before.sigma) ** 2
-    # w^2 t^2 / (t^2 + w^2), and w^2 itself in units of |e|^2, which is the size of the latent far above the data.
+    # w^2 / (t^2 + w^2), and w^2 itself in units of |e|^2, which is the size of the latent far above the data.
     shrunk = torch.sub(state.squared, squared, alpha=(before.sigma / here.sigma) ** 2).clamp_min_(0).div_(state.squared)
-    width = (shrunk / squared).mul_((here.sigma * start) ** 2 / (1 - passed))
-    if state.width is None:
-        return Length(torch.zeros_like(width), torch.zeros_like(width), width)
-    root = shrunk.mul_(_agreement(width, state.width)).mul_((start**2 - stop**2) / (1 - passed))
-    root.add_(max(stop**2, torch.finfo(root.dtype).tiny)).sqrt_()
-    change = stop - root
-    mean = change / (root + start)
-    last = change.div_(root)
-    return Length(torch.lerp(mean, last, step.rest) if step.rest > 0 else mean, last, width)
+    number = torch.finfo(squared.dtype)
+    width = (shrunk / squared).mul_((here.sigma * start) ** 2 / (1 - passed)).clamp_(number.tiny, number.max)
+    rest = shrunk.mul_(_agreement(width, state.width)).mul_((start**2 - stop**2) / (1 - passed))
+    root = (rest + max(stop**2, number.tiny)).sqrt_()  # stop, were e as long there as here
+    shorter = rest.div_(root + start)
+    ahead = shorter / root
+    return Length(shorter.add_(ahead, alpha=step.rest * start).div_(root + stop), ahead, width)
 
 
 def _agreement(first: Tensor, second: Tensor) -> Tensor:
-    """1 where two widths are the same, less the more they differ."""
-    return torch.minimum(first, second) / nonzero(torch.maximum(first, second))
+    """1 where two widths are the same, less the more they differ; not both are 0."""
+    return torch.minimum(first, second) / torch.maximum(first, second)
 
 
 def _figures(x: Tensor, noise: Tensor, moved: Tensor, trust: Tensor, step: Step, state: AutoState) -> Figures:
@@ -202,15 +201,6 @@ def _figures(x: Tensor, noise: Tensor, moved: Tensor, trust: Tensor, step: Step,
 def _within(share: Tensor, weight: Tensor | None) -> Tensor:
     """A share of each sample, where it is sampled."""
     return share if weight is None else share * weight
-
-
-def _reach(left: Tensor, size: Tensor, before: Tensor, repetition: float) -> Tensor:
-    """`repetition` times how much of D before is left in D, from 0 to 1; `left` is <D, D before>.
-
-    Where D before is too small beside D to tell, all of it is.
-    """
-    lost = torch.sub(before, left).div_(nonzero(torch.maximum(size, before))).clamp_(0, 1)
-    return lost.mul_(-repetition).add_(repetition)
 
 
 def _repetition(before: Level, here: Level, end: Level) -> float:
