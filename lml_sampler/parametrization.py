@@ -26,6 +26,12 @@ NO_SIGNAL = 2e-6
 """Below this alpha a flow model's level is pure noise: its sigma, which a shift has rounded in float32, means 1."""
 
 
+def check_parametrization(parametrization: str) -> None:
+    """Raise ValueError unless it is one."""
+    if parametrization not in get_args(Parametrization):
+        raise ValueError(f"parametrization is {parametrization!r}; choose one of ve (eps, v and EDM models), flow.")
+
+
 class Level(NamedTuple):
     """One noise level, in host numbers."""
 
@@ -87,8 +93,7 @@ def schedule(sigmas: list[float], parametrization: Parametrization) -> list[Leve
     Raises:
         ValueError: the parametrization is unknown, a sigma is not finite or negative, or one above 0 follows 0.
     """
-    if parametrization not in get_args(Parametrization):
-        raise ValueError(f"parametrization is {parametrization!r}; choose one of ve (eps, v and EDM models), flow.")
+    check_parametrization(parametrization)
     for index, sigma in enumerate(sigmas):
         if not (math.isfinite(sigma) and sigma >= 0):
             raise ValueError(

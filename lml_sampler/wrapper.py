@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .correction import measure_turn, turn_away
 from .damping import any_damping
-from .parametrization import Parametrization
+from .parametrization import SAME_LEVEL, Parametrization, check_parametrization
 from .sampler import DEFAULT_SETTINGS
 from .settings import LMLSettings
 from .stepping import split_parts
@@ -22,9 +22,6 @@ USED = ("damping_mode", "damping", "kappa", "start_percent", "end_percent")
 
 REMEMBERED = 3
 """Past evaluations kept in a run. Going back two levels (heunpp2) needs three; who goes back further starts anew."""
-
-SAME_LEVEL = 1e-5
-"""Relative difference below which two sigmas are one: samplers compute theirs through exp and log in float32."""
 
 
 class Evaluation(NamedTuple):
@@ -106,10 +103,7 @@ def wrap_sampler(
 
 
 def _check(settings: LMLSettings, parametrization: str) -> None:
-    if parametrization not in get_args(Parametrization):
-        raise ValueError(
-            f"parametrization is {parametrization!r}; choose one of {', '.join(get_args(Parametrization))}."
-        )
+    check_parametrization(parametrization)
     for field in fields(settings):
         value, default = getattr(settings, field.name), getattr(DEFAULT_SETTINGS, field.name)
         if field.name not in USED and value != default:
