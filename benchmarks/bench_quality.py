@@ -58,6 +58,8 @@ def report(records: list[Record]) -> str:
             "the place is by the same mean among all samplers, each the same one in all cells of the group.",
             summary.group_table(blocks),
             summary.single_table(blocks),
+            "How often a sampler is worse than euler in RMS; the eight that are seldom worse by more than a tenth:",
+            summary.harm_table(blocks),
             "The cells where it is furthest behind the best peer (RMS):",
             summary.loss_table(blocks),
         ]

@@ -12,6 +12,8 @@ from .grid import AUTO, Condition
 from .store import Record
 
 SINGLE = ("euler", "dpmpp_2m", "uni_pc")
+HARM = 1.1
+"""Above it, as a ratio to euler's RMS, a sampler has done harm."""
 FLOOR = 1e-9
 """Below it a Fréchet distance is rounding."""
 
@@ -130,6 +132,24 @@ def single_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) -
         share = fmean(ratio < 1 for ratio in ratios.values())
         mean = geometric_mean(ratios.values())
         rows.append([peer, f"{share:.0%}", f"{mean:.2f}", f"{worst:.2f}", f"{condition.name}, {calls} calls"])
+    return markdown(rows)
+
+
+def harm_table(cells: dict[tuple[Condition, int], Block], count: int = 8) -> str:
+    """Markdown: how often a sampler does harm, for those that do least; of those with figures in every cell."""
+    base = {key: value(block.get("euler"), "rms") for key, block in cells.items()}
+    ratios = {
+        name: [value(block.get(name), "rms") / base[key] for key, block in cells.items()]
+        for name in dict.fromkeys(name for block in cells.values() for name in block)
+        if name != "euler"
+    }
+    found = [
+        (sum(ratio > HARM for ratio in each), sum(ratio > 1 for ratio in each), max(each), name)
+        for name, each in ratios.items()
+        if max(each) < math.inf
+    ]
+    rows = [["sampler", "worse than euler, of " + str(len(cells)), "by more than a tenth", "worst"]]
+    rows += [[name, str(worse), str(much), f"{worst:.2f}"] for much, worse, worst, name in sorted(found)[:count]]
     return markdown(rows)
 
 
