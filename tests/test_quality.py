@@ -160,7 +160,9 @@ def test_one_cell_from_end_to_end(work: ModuleType, monkeypatch: pytest.MonkeyPa
     assert len(keys) == 4 and {few["key"], many["key"]} < keys
     (auto,) = work.run_task(Task(CONDITION, "LML auto", (5,)))
     blocks = summary.blocks([few, auto])
-    assert summary.ratio_to_best(blocks[CONDITION, 5], "LML auto", "rms") == auto["rms"] / few["rms"]
+    ratio = auto["rms"] / few["rms"]
+    assert summary.ratio_to_best(blocks[CONDITION, 5], "LML auto", "rms") == ratio
+    assert f"| LML auto | {ratio > 1:d} | {ratio > 1.1:d} | {ratio:.2f} |" in summary.harm_table(blocks)
 
 
 def test_an_ended_run_goes_on_after_its_last_whole_cell(tmp_path: Path) -> None:
