@@ -54,7 +54,7 @@ LEFT_OUT: dict[str, tuple[dict[str, Any], LMLSettings]] = {
     "hindsight": ({"_hindsight": lambda before, here: 0.0}, LMLSettings()),
     "foresight": ({"_repetition": lambda *levels: 0.0}, LMLSettings()),
     "a limit to foresight by length": ({"_repetition": lambda *levels: 1.0}, LMLSettings()),
-    "a limit to foresight by what is left": ({"_kept": lambda left, before: torch.ones_like(left)}, LMLSettings()),
+    "a limit to foresight by what is left": ({"_lost": lambda left, *sizes: torch.zeros_like(left)}, LMLSettings()),
     "what was missed, carried on": ({"MISSED_AGAIN": 0.0}, LMLSettings()),
     "the length of e": ({"_forecast_length": no_length}, LMLSettings()),
     "agreement of two widths": ({"_agreement": lambda first, second: torch.ones_like(first)}, LMLSettings()),

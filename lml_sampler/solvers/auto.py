@@ -24,10 +24,11 @@ a large lambda leaves the plain step. kappa is the share of the result that is f
                 again. With d = D - D before + 0.4 r, without its part along e,
 
                     D_t = D + tau reach d,     reach = min(1, h / h before) kept
-                    kept = <D, D before> / |D before|^2,  from 0 to 1
+                    kept = 1 - lost,  lost = <D before - D, D before> / max(|D|^2, |D before|^2),  from 0 to 1
 
                 and on average over the step kappa / 2 of that change. What shrank goes on shrinking by the same factor,
-                not by the same amount: at pure noise guidance asks for far too much, and comes back so.
+                not by the same amount: at pure noise guidance asks for far too much, and comes back so. A D before that
+                is small beside D, as at pure noise for data of mean 0, tells nothing.
 
     length      |e| goes on as for data of width w: two calls tell it, and it counts as far as it was the same before.
                 This change, too, is followed by kappa tau.
@@ -99,7 +100,7 @@ class AutoSolver:
         moved = torch.empty_like(x)  # memory for products until it is known
         torch.sub(x, denoised, alpha=here.alpha, out=noise)  # sigma e
         size = nonzero(inner(denoised, denoised, weight, moved))
-        kept = _kept(inner(denoised, state.denoised, weight, moved), state.size)
+        lost = _lost(inner(denoised, state.denoised, weight, moved), size, state.size)
         torch.sub(denoised, state.denoised, out=change)
         missed = torch.sub(denoised, state.forecast, out=state.forecast)
         trust = _trust(inner(missed, missed, weight, moved), step, state)
@@ -109,10 +110,10 @@ class AutoSolver:
         squared = nonzero(inner(noise, noise, weight, moved))
         along = inner(change, noise, weight, moved).div_(squared)
         length = _forecast_length(squared, step, state)
-        followed, repeated = kept.mul_(trust), _repetition(state.level, here, step.end)
+        followed = torch.addcmul(trust, trust, lost, value=-1)
         turned = along.mul_(followed)  # the length has that part of d already
 
-        ratio = target.sigma / here.sigma
+        ratio, repeated = target.sigma / here.sigma, _repetition(state.level, here, step.end)
         span = settings.kappa * (ratio - target.alpha / here.alpha)
         turn = -span * repeated * here.alpha / 2
         own = (turned * -turn).addcmul_(trust, length.shortened, value=-span)
@@ -152,9 +153,9 @@ def _hindsight(before: Level, here: Level) -> float:
     return (here.alpha - before.alpha * here.sigma / before.sigma) / 2
 
 
-def _kept(left: Tensor, before: Tensor) -> Tensor:
-    """How much of D before is left in D, from 0 to 1; `left` is <D, D before>, `before` |D before|^2."""
-    return left.div_(before).clamp_(0, 1)
+def _lost(left: Tensor, size: Tensor, before: Tensor) -> Tensor:
+    """How much of D before is not in D any more, from 0 to 1; `left` is <D, D before>, `size` |D|^2."""
+    return torch.sub(before, left).div_(torch.maximum(size, before)).clamp_(0, 1)
 
 
 def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
