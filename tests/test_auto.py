@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from core_runs import PLAIN, SECOND, karras, rms, run
-from problems import Denoiser, Gaussian, guided, lasting_guidance, mixture, noise
+from problems import Denoiser, Gaussian, Mixture, guided, lasting_guidance, mixture, noise
 from torch import Tensor
 
 HIGH, LOW = 14.6, 0.03
@@ -77,6 +77,19 @@ def test_a_few_steps_end_no_further_from_the_truth_than_those_of_others(
     for count in steps:
         shares = against_others(known, count, of)
         assert shares[0] < most[0] and shares[1] < most[1], count
+
+
+def test_a_first_prediction_of_nothing_is_no_sign_that_the_picture_goes() -> None:
+    """From pure noise the mean of the data is predicted, here 0: foresight looks past it."""
+    points = noise(8, 256, seed=5)
+    model, x = Mixture(torch.cat([points, -points]), parametrization="flow").denoise, noise(32, 256, seed=6)
+
+    def solve(steps: int, **settings: float) -> Tensor:
+        grid = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+        return run(model, x, 3 * grid / (1 + 2 * grid), parametrization="flow", **settings)
+
+    exact = solve(150)
+    assert rms(solve(5) - exact) < 0.6 * rms(solve(5, **PLAIN) - exact)
 
 
 @pytest.mark.parametrize("parametrization", ["ve", "flow"])
