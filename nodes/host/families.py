@@ -45,13 +45,3 @@ def below_pure_noise(sigmas: Tensor, model_sampling: Any) -> Tensor:
         sigmas = sigmas.clone()
         sigmas[0] = sigmas[0].clamp_min(1.0)
     return k_diffusion_sampling.offset_first_sigma_for_snr(sigmas, model_sampling)
-
-
-def prediction(model: Any) -> str:
-    """What a MODEL predicts, in words."""
-    if is_flow(model):
-        return "the flow velocity"
-    sampling = model.get_model_object("model_sampling")
-    if isinstance(sampling, comfy.model_sampling.EDM):
-        return "the denoised picture (EDM)"
-    return "v" if isinstance(sampling, comfy.model_sampling.V_PREDICTION) else "the noise (eps)"
