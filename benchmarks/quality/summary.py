@@ -72,6 +72,20 @@ def value(record: Record | None, measure: str) -> float:
     return math.inf if found is None else max(found, FLOOR)
 
 
+def samplers_in(chosen: Iterable[Block]) -> list[str]:
+    """Every sampler that has a cell in some block, in the order of the grid."""
+    return list(dict.fromkeys(name for block in chosen for name in block))
+
+
+def ratios_to(cells: dict[tuple[Condition, int], Block], entry: str, peer: str) -> dict[tuple[Condition, int], float]:
+    """The RMS of a sampler over that of another one, where that one has figures."""
+    return {
+        key: value(block.get(entry), "rms") / value(block[peer], "rms")
+        for key, block in cells.items()
+        if value(block.get(peer), "rms") < math.inf
+    }
+
+
 def best_peer(block: Block, measure: str) -> Record:
     """The best sampler that is not of this pack in a block, chosen after the fact."""
     return min((record for record in block.values() if record["kind"] == "peer"), key=lambda r: value(r, measure))
@@ -93,8 +107,7 @@ def group_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) ->
     for group in _groups():
         chosen = [block for key, block in cells.items() if group.holds(*key)]
         if chosen:
-            names = dict.fromkeys(name for block in chosen for name in block)
-            means = {name: group_mean(chosen, name, group.measure) for name in names}
+            means = {name: group_mean(chosen, name, group.measure) for name in samplers_in(chosen)}
             whole = sorted(mean for mean in means.values() if mean < math.inf)
             place = f"{whole.index(means[entry]) + 1} of {len(whole)}"
             rows.append([group.name, str(len(chosen)), f"{means[entry]:.2f}", f"≤ {group.goal:g}", place])
@@ -111,7 +124,7 @@ def ranking_table(cells: dict[tuple[Condition, int], Block]) -> str:
     groups = [(group, [block for key, block in cells.items() if group.holds(*key)]) for group in _groups()]
     groups = [(group, chosen) for group, chosen in groups if chosen]
     rows = [["sampler", *(group.name for group, _ in groups)]]
-    for name in dict.fromkeys(name for block in cells.values() for name in block):
+    for name in samplers_in(cells.values()):
         means = [group_mean(chosen, name, group.measure) for group, chosen in groups]
         rows.append([name, *(f"{mean:.2f}" if mean < math.inf else "-" for mean in means)])
     return markdown(rows)
@@ -121,11 +134,7 @@ def single_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) -
     """Markdown: how often a sampler is better than single peers, and its worst cell."""
     rows = [["against", "better in RMS", "geometric mean", "worst ratio", "in the cell"]]
     for peer in SINGLE:
-        ratios = {
-            key: value(block.get(entry), "rms") / value(block[peer], "rms")
-            for key, block in cells.items()
-            if value(block.get(peer), "rms") < math.inf
-        }
+        ratios = ratios_to(cells, entry, peer)
         if not ratios:
             continue
         (condition, calls), worst = max(ratios.items(), key=lambda item: item[1])
@@ -137,12 +146,8 @@ def single_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) -
 
 def harm_table(cells: dict[tuple[Condition, int], Block], count: int = 8) -> str:
     """Markdown: how often a sampler does harm, for those that do least; of those with figures in every cell."""
-    base = {key: value(block.get("euler"), "rms") for key, block in cells.items()}
-    ratios = {
-        name: [value(block.get(name), "rms") / base[key] for key, block in cells.items()]
-        for name in dict.fromkeys(name for block in cells.values() for name in block)
-        if name != "euler"
-    }
+    others = [name for name in samplers_in(cells.values()) if name != "euler"]
+    ratios = {name: list(ratios_to(cells, name, "euler").values()) for name in others}
     found = [
         (sum(ratio > HARM for ratio in each), sum(ratio > 1 for ratio in each), max(each), name)
         for name, each in ratios.items()

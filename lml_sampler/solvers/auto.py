@@ -94,7 +94,7 @@ class AutoSolver:
         self, x: Tensor, denoised: Tensor, step: Step, state: AutoState | None
     ) -> tuple[Tensor, AutoState, Figures | None]:
         if state is None or not step.corrected:
-            return _plain_step(x, denoised, step, state)
+            return _uncorrected_step(x, denoised, step, state)
         here, target, weight, settings = step.here, step.target, step.weight, step.settings
         noise, change = state.scratch
         moved = torch.empty_like(x)  # memory for products until it is known
@@ -128,7 +128,7 @@ class AutoSolver:
         return moved, AutoState(here, denoised, forecast, squared, size, length.width, state.scratch), figures
 
 
-def _plain_step(
+def _uncorrected_step(
     x: Tensor, denoised: Tensor, step: Step, state: AutoState | None
 ) -> tuple[Tensor, AutoState, Figures | None]:
     """The first step of a run, or one that is not to be corrected; nothing is forecast."""
