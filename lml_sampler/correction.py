@@ -176,6 +176,18 @@ def inner(first: Tensor, second: Tensor, weight: Tensor | None = None, product: 
     return product.sum(tuple(range(1, product.ndim)), keepdim=True)
 
 
+def squared_length(vector: Tensor, weight: Tensor | None = None, product: Tensor | None = None) -> Tensor:
+    """<vector, vector> as `inner` has it, in one pass over the vector where there is no weight.
+
+    On a processor it is less exact: 6e-5 off at two million elements in float32, `inner` 1e-7. So it is nothing for
+    what nearly cancels.
+    """
+    if weight is not None:
+        return inner(vector, vector, weight, product)
+    length = torch.linalg.vector_norm(vector, dim=tuple(range(1, vector.ndim)), keepdim=True)
+    return length.mul_(length)
+
+
 def nonzero(energy: Tensor) -> Tensor:
     """`energy`, a sum of squares, with the smallest number in place of 0: a zero step divides to zero, not to NaN."""
     return energy.clamp_min(torch.finfo(energy.dtype).tiny)

@@ -3,7 +3,7 @@
 Glossary (per sample; s: this level, p: the call before, t: the next level)
     x, D        the state at s and the denoised prediction there
     e           the noise prediction (x - alpha D) / sigma
-    P           the denoised prediction that was forecast for s when the step from p was taken
+    P           the denoised prediction that was forecast for s when the step from p was taken; it is never in memory
     r           D - P, what the forecast missed
     h           the length of a step in log(1 + alpha / sigma): as in half_log_snr, but pure noise is not infinitely far
 
@@ -42,7 +42,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..correction import inner, nonzero
+from ..correction import inner, nonzero, squared_length
 from ..damping import MOST_DAMPING
 from ..parametrization import Level
 from ..step import Figures, Step, plain_step
@@ -61,16 +61,21 @@ class AutoState(NamedTuple):
     level: Level
     denoised: Tensor
     """D, `[B, ...]`."""
-    forecast: Tensor
-    """The next D as it was forecast, `[B, ...]`. The next step writes over it."""
+    noise: Tensor
+    """sigma e, `[B, ...]`. The next step writes over it, over `change` and over `scratch`."""
+    change: Tensor
+    """d, `[B, ...]`."""
+    own: Tensor
+    """The next D was forecast as D + own sigma e + repeated d; `[B, 1, ...]`, where it is sampled."""
+    repeated: Tensor
+    scratch: Tensor
+    """Memory, `[B, ...]`."""
     squared: Tensor
     """|sigma e|^2, `[B, 1, ...]`, not 0."""
     size: Tensor
     """|D|^2, `[B, 1, ...]`, not 0."""
     width: Tensor
     """w^2 in units of the size of the latent, `[B, 1, ...]`; 0 after a plain step."""
-    scratch: tuple[Tensor, Tensor]
-    """Memory to write over, `[B, ...]` each."""
 
 
 class Length(NamedTuple):
@@ -96,36 +101,36 @@ class AutoSolver:
         if state is None or not step.corrected:
             return _uncorrected_step(x, denoised, step, state)
         here, target, weight, settings = step.here, step.target, step.weight, step.settings
-        noise, change = state.scratch
-        moved = torch.empty_like(x)  # memory for products until it is known
-        torch.sub(x, denoised, alpha=here.alpha, out=noise)  # sigma e
-        size = nonzero(inner(denoised, denoised, weight, moved))
-        lost = _lost(inner(denoised, state.denoised, weight, moved), size, state.size)
-        torch.sub(denoised, state.denoised, out=change)
-        missed = torch.sub(denoised, state.forecast, out=state.forecast)
-        trust = _trust(inner(missed, missed, weight, moved), step, state)
+        change = torch.sub(denoised, state.denoised, out=state.scratch)
+        size = nonzero(squared_length(denoised, weight))
+        lost = _lost(squared_length(change, weight), size, state.size)
+        missed = torch.addcmul(change, _within(state.repeated, weight), state.change, value=-1, out=state.change)
+        missed.addcmul_(_within(state.own, weight), state.noise, value=-1)
+        trust = _trust(squared_length(missed, weight), step, state)
+        noise = torch.sub(x, denoised, alpha=here.alpha, out=state.noise)  # sigma e
         if not settings.stochastic:  # fresh noise is nothing that a better step would have foreseen
             noise.addcmul_(_within(trust, weight), missed, value=settings.kappa * _hindsight(state.level, here))
             change.add_(missed, alpha=MISSED_AGAIN)
-        squared = nonzero(inner(noise, noise, weight, moved))
-        along = inner(change, noise, weight, moved).div_(squared)
+        scratch = missed  # not needed any more
+        squared = nonzero(squared_length(noise, weight, scratch))
+        along = inner(change, noise, weight, scratch).div_(squared)
         length = _forecast_length(squared, step, state)
         followed = torch.addcmul(trust, trust, lost, value=-1)
         turned = along.mul_(followed)  # the length has that part of d already
 
-        ratio, repeated = target.sigma / here.sigma, _repetition(state.level, here, step.end)
+        ratio, repetition = target.sigma / here.sigma, _repetition(state.level, here, step.end)
         span = settings.kappa * (ratio - target.alpha / here.alpha)
-        turn = -span * repeated * here.alpha / 2
+        turn = -span * repetition * here.alpha / 2
         own = (turned * -turn).addcmul_(trust, length.shortened, value=-span)
-        base = denoised if target.alpha == 1 else torch.mul(denoised, target.alpha, out=moved)
-        torch.addcmul(base, _within(own, weight) + ratio, noise, out=moved)
+        base = denoised if target.alpha == 1 else torch.mul(denoised, target.alpha, out=scratch)
+        moved = torch.addcmul(base, _within(own, weight) + ratio, noise)
         moved.addcmul_(_within(followed, weight), change, value=turn)
         figures = _figures(x, noise, moved, trust, step, state) if step.recorded else None
 
-        own = turned.mul_(-repeated).addcmul_(trust, length.ahead, value=1 / here.alpha)
-        forecast = torch.addcmul(denoised, _within(own, weight), noise, out=missed)
-        forecast.addcmul_(_within(followed, weight), change, value=repeated)
-        return moved, AutoState(here, denoised, forecast, squared, size, length.width, state.scratch), figures
+        own = turned.mul_(-repetition).addcmul_(trust, length.ahead, value=1 / here.alpha)
+        repeated = followed.mul_(repetition)
+        after = AutoState(here, denoised, noise, change, own, repeated, scratch, squared, size, length.width)
+        return moved, after, figures
 
 
 def _uncorrected_step(
@@ -134,10 +139,11 @@ def _uncorrected_step(
     """The first step of a run, or one that is not to be corrected; nothing is forecast."""
     here = step.here
     noise = torch.sub(x, denoised, alpha=here.alpha)
-    squared, size = (nonzero(inner(vector, vector, step.weight)) for vector in (noise, denoised))
+    squared, size = (nonzero(squared_length(vector, step.weight)) for vector in (noise, denoised))
     figures = Figures(noise / here.sigma, _previous(x, state, here)) if step.recorded else None
-    scratch = noise, torch.empty_like(noise)
-    after = AutoState(here, denoised, denoised.clone(), squared, size, torch.zeros_like(size), scratch)
+    nothing = torch.zeros_like(size)
+    change, scratch = torch.zeros_like(noise), torch.empty_like(noise)
+    after = AutoState(here, denoised, noise, change, nothing, nothing, scratch, squared, size, nothing)
     return plain_step(x, denoised, here, step.target), after, figures
 
 
@@ -153,9 +159,12 @@ def _hindsight(before: Level, here: Level) -> float:
     return (here.alpha - before.alpha * here.sigma / before.sigma) / 2
 
 
-def _lost(left: Tensor, size: Tensor, before: Tensor) -> Tensor:
-    """How much of D before is not in D any more, from 0 to 1; `left` is <D, D before>, `size` |D|^2."""
-    return torch.sub(before, left).div_(torch.maximum(size, before)).clamp_(0, 1)
+def _lost(changed: Tensor, size: Tensor, before: Tensor) -> Tensor:
+    """How much of D before is not in D any more, from 0 to 1; `changed` is |D - D before|^2, `size` |D|^2.
+
+    <D before - D, D before> = (|D - D before|^2 + |D before|^2 - |D|^2) / 2
+    """
+    return changed.add_(before).sub_(size).div_(2 * torch.maximum(size, before)).clamp_(0, 1)
 
 
 def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
