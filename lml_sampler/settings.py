@@ -33,7 +33,7 @@ class LMLSettings:
             `velocity`, the `increment` that the scheme adds to its linear term (the released DPM-Solver), or only
             the `direction` of ddim: the noise put back at the next level, not the one taken out (the released DDIM).
         damping_mode: the unit of `damping`: `relative` (of |u|^2), `adaptive` (relative, and more where the path
-            turns) or `absolute` (the paper's; not with the scheme `auto`).
+            turns) or `absolute` (the paper's). A run of the scheme `auto` takes `adaptive` alone.
         damping: lambda, finite and >= 0. 0 trusts the model, large values fall back to the plain scheme.
         kappa: kappa in [0, 1], how much of the correction is followed: 1 all of it, 0 is the plain scheme, bit for bit.
         start_percent: share of the steps of this run after which the correction starts (the released `freeze`).
@@ -46,8 +46,9 @@ class LMLSettings:
         renoise: take every step down to sigma 0 and add fresh noise of the next level (the released stochastic flow
             sampling); in place of `eta`.
         s_noise: factor on that noise.
-        kappa_curve: points (share of the steps, factor in [0, 1] on kappa), by rising shares in [0, 1]; linear between
-            them, constant outside; where it is 0 the plain scheme steps. None: 1 throughout.
+        kappa_curve: points (share of the run, factor in [0, 1] on kappa), by rising shares from 0 at the first step
+            to 1 at the last; linear between them, constant outside; where it is 0 the plain scheme steps. None: 1
+            throughout.
 
     Raises:
         ValueError: names the field, its value, the range and the remedy.
@@ -143,7 +144,7 @@ class LMLSettings:
 
     def kappa_factor(self, step: int, steps: int) -> float:
         """The value of the kappa curve at step number `step` (from 0) of `steps`."""
-        share, points = step / steps, self.kappa_curve
+        share, points = step / max(steps - 1, 1), self.kappa_curve
         if not points or share <= points[0][0]:
             return points[0][1] if points else 1.0
         for (left, low), (right, high) in itertools.pairwise(points):

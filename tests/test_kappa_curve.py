@@ -69,7 +69,7 @@ def curve_of(pack: ModuleType, **shape: Any) -> Any:
 def test_the_node_goes_from_start_to_end(pack: ModuleType, shape: str, middle: float) -> None:
     assert curve_of(pack, shape=shape, start=1.0, end=1.0) == pack.lml_sampler.LMLSettings()
     settings = curve_of(pack, shape=shape, start=1.0, end=0.2)
-    factors = [settings.kappa_factor(step, 100) for step in range(101)]
+    factors = [settings.kappa_factor(step, 101) for step in range(101)]
     assert factors[0] == 1 and factors[100] == pytest.approx(0.2) and factors[50] == pytest.approx(middle, abs=1e-3)
     assert factors == sorted(factors, reverse=True)
     linked = tiny_inputs()
@@ -83,7 +83,7 @@ def test_the_node_reads_the_widget(pack: ModuleType, tmp_path: Path) -> None:
     assert flat == pack.lml_sampler.LMLSettings()
     points = {"points": [[0, 1], [0.5, 0.2], [1, 0]], "interpolation": "linear"}
     settings = curve_of(pack, shape="drawn", curve=points)
-    assert settings.kappa_factor(1, 4) == pytest.approx(0.6) and settings.kappa_factor(3, 4) == pytest.approx(0.1)
+    assert settings.kappa_factor(1, 5) == pytest.approx(0.6) and settings.kappa_factor(3, 5) == pytest.approx(0.1)
     files = pack.nodes.presets.files
     files.save(tmp_path, "faded", settings, "", False)
     assert files.load(tmp_path, "faded").settings == settings

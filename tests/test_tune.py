@@ -137,12 +137,14 @@ def test_what_cannot_be_compared_is_not_kept(pack: ModuleType, user_folder: Path
     assert not list(user_folder.rglob("*.*"))
 
 
-def test_all_schemes_are_tried(pack: ModuleType, user_folder: Path) -> None:
-    report = tune(pack, tiny_inputs(), schemes="try all", parameter="κ", evaluations=20)[3]
+@pytest.mark.parametrize("fields", [{}, {"scheme": "ddim", "damping_mode": "relative", "kappa": 0.5}], ids=str)
+def test_all_schemes_are_tried(pack: ModuleType, user_folder: Path, fields: dict[str, Any]) -> None:
+    settings = pack.lml_sampler.LMLSettings(**fields)
+    report = tune(pack, tiny_inputs(), settings=settings, schemes="try all", parameter="κ", evaluations=20)[3]
     assert "LML tuned: " in report and "κ" in report
     (path,) = user_folder.rglob("*.json")
     measured = [json.loads(name)["scheme"] for name in json.loads(path.read_text()) if name.startswith("{")]
-    assert {"ddim", "dpmsolver", "dpmsolver++"} <= set(measured) and len(measured) <= 20
+    assert {"auto", "ddim", "dpmsolver", "dpmsolver++"} == set(measured) and len(measured) <= 20
 
 
 @pytest.mark.parametrize(

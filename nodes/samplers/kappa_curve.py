@@ -39,7 +39,7 @@ def _options() -> list[io.DynamicCombo.Option]:
     curve = io.Curve.Input(
         "curve",
         default=[(0.0, 1.0), (1.0, 1.0)],
-        tooltip="Factor on κ (up) against the share of the steps (to the right). It can be drawn in Nodes 2.0 only.",
+        tooltip="Factor on κ (up) from the first step to the last (to the right). It can be drawn in Nodes 2.0 only.",
     )
     return [*options, io.DynamicCombo.Option(DRAWN, [curve])]
 

@@ -118,8 +118,11 @@ def candidates(base: LMLSettings) -> dict[str, LMLSettings]:
     """The settings with every scheme that goes with them, by name; as they are first."""
     found = {choice.scheme_name(base): base}
     for scheme in get_args(Scheme):
+        changed: dict[str, Any] = {"scheme": scheme, "order": 2 if scheme in MULTISTEP else 1}
+        if scheme == "auto" and base.damping_mode == "relative":
+            changed["damping_mode"] = "adaptive"  # the only one that auto has; λ is of the same kind
         try:
-            other = dataclasses.replace(base, scheme=scheme, order=2 if scheme in MULTISTEP else 1)
+            other = dataclasses.replace(base, **changed)
         except ValueError:  # the target is for another scheme
             continue
         found.setdefault(choice.scheme_name(other), other)
