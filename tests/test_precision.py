@@ -192,3 +192,15 @@ def test_no_device_needs_float64(settings: LMLSettings, dtype: torch.dtype) -> N
     with NoDoubles():
         result = sample_lml(model, x, sigmas, {"denoise_mask": mask, "seed": 1}, disable=True, settings=settings)
     assert result.isfinite().all()
+
+
+def test_auto_is_as_exact_on_a_video_as_on_a_picture() -> None:
+    """Squares of two million elements are added in float32, on a processor one after the other."""
+    shape = (1, 16, 21, 60, 104)
+    noise, picture = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        return torch.tanh(x / (1 + sigma**2).item() + 0.3 * picture.to(x))
+
+    low, high = (core_runs.run(model, 8 * noise.to(dtype)) for dtype in (torch.float32, torch.float64))
+    assert relative_error(low, high) < 5e-6
