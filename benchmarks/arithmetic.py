@@ -1,6 +1,6 @@
 """`make bench-arithmetic`: how far the released float32 arithmetic is from the exact correction.
 
-Writes the table and the plot of the help page of LML Sampler.
+Writes the table of docs/method.md, and its plot.
 """
 
 import re

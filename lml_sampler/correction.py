@@ -5,7 +5,7 @@ Glossary (per sample; inner products over every axis but the first):
     p   the same vector one step earlier, before its own correction
     share   <p, u> / <u, u>: how much of u is in p
     w   p - share u: the part of p orthogonal to u, the way the direction came from
-    tan^2   <w, w> / <u, u>: square of the tangent of the angle between p and u
+    tan^2   <w, w> / <u, u>: square of the tangent of the angle between p and u, where p is as long along u as u is
 
 The paper (arXiv 2505.24222, Algorithm 1) preconditions u with a damped rank-one Hessian,
 

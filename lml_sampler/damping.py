@@ -22,7 +22,8 @@ def relative_damping(settings: LMLSettings) -> tuple[float, float]:
     relative   lambda + 1                    the same meaning at every size and for every model
     adaptive   lambda (1 + c tan^2) + 1      damped more where the path bends
 
-    The 1 bounds the gain: kappa / (lambda + 1) for small turns, so lambda = 0 takes the whole last turn once more.
+    The 1 bounds the gain: kappa / (lambda + 1) for small turns, as long as u is not shorter than p, so lambda = 0 takes
+    the whole last turn once more, and no further.
     """
     damping = min(settings.damping, MOST_DAMPING)
     return damping + 1, 0.0 if settings.damping_mode == "relative" else damping * TURN_SENSITIVITY

@@ -22,8 +22,8 @@ def paper(flow: bool) -> LMLSettings:
     """The paper's scheme and order with a correction that is small in units of the step, so that it makes a picture.
 
     Algorithm 1 on DPM-Solver of order 3 for eps and v models, on Euler for flow models. `published` gives the literal
-    numbers: with them kappa |u|^2 / lambda is 10 to 100 in latents of usual size, where the step turns by 70 degrees
-    or more.
+    numbers: with them kappa |u|^2 / lambda is about 65 to 650 in latents of usual size, where the step turns by 70
+    degrees or more.
     """
     if flow:
         return LMLSettings(scheme="ddim", target="velocity", kappa=PAPER_FLOW_KAPPA)
