@@ -89,7 +89,8 @@ def run_inputs() -> list[io.Input]:
             "scheduler",
             options=host.scheduler_names(),
             default=host.preferred_scheduler("lml"),
-            tooltip="How the noise falls from step to step.",
+            tooltip="How the noise falls from step to step. lml for most models; for a distilled one the scheduler "
+            "that it was made for, mostly simple.",
         ),
         io.Conditioning.Input("positive", tooltip="What the picture should show."),
         io.Conditioning.Input("negative", tooltip="What the picture should not show."),
@@ -97,8 +98,12 @@ def run_inputs() -> list[io.Input]:
     ]
 
 
-def correction_inputs() -> list[io.Input]:
-    """λ and κ, which act on every preset and on connected settings."""
+def correction_inputs(of_settings: bool = True) -> list[io.Input]:
+    """λ and κ. `of_settings`: they multiply those of a preset or of connected settings; else they are the settings."""
+    damping, kappa = "Damping. 1 is the default.", "How much of the correction is used. 1: all of it;"
+    if of_settings:
+        damping = "Damping: multiplies λ of the settings. 1 leaves it as it is."
+        kappa = "How much of the correction is used: multiplies κ of the settings. 1 leaves it as it is;"
     return [
         io.Float.Input(
             "damping",
@@ -107,14 +112,13 @@ def correction_inputs() -> list[io.Input]:
             min=0.0,
             max=100.0,
             step=0.01,
-            tooltip="Damping: multiplies λ of the settings. 1 leaves it as it is. Larger comes closer to the "
-            "plain sampler; 0 trusts the correction fully.",
+            tooltip=f"{damping} Larger comes closer to the plain sampler; 0 trusts the correction fully.",
         ),
         share(
             "kappa",
             1.0,
-            "How much of the correction is used: multiplies κ of the settings. 1 leaves it as it is; 0 "
-            "is exactly the plain sampler. A model distilled to few steps (Turbo, Lightning, schnell) wants 0.25.",
+            f"{kappa} 0 is exactly the plain sampler. A model distilled to few steps (Turbo, Lightning, schnell) "
+            "wants 0.25, and the scheduler that it was made for.",
             display_name="κ",
         ),
     ]

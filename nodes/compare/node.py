@@ -23,8 +23,8 @@ class LMLCompare(choice.Corrected):
             node_id="LMLCompare",
             display_name="LML Compare",
             category=inputs.CATEGORY,
-            description="Makes the same picture with LML and with another sampler: same seed, same number of model "
-            "calls. For a slider, connect its outputs to Compare Images.",
+            description="Makes the same picture with LML and with another sampler: same seed, about as many model "
+            "calls (dpm_adaptive makes as many as it likes). For a slider, connect its outputs to Compare Images.",
             search_aliases=[*inputs.SEARCH_ALIASES, "compare samplers", "a/b", "side by side", "slider", "difference"],
             is_output_node=True,
             inputs=inputs.job_inputs(

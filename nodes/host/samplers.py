@@ -91,6 +91,7 @@ def recorded(sampler: Any, recorder: core.Recorder) -> comfy.samplers.KSAMPLER:
     if function is not sample_lml:
         name = getattr(function, "__name__", type(sampler).__name__)
         raise ValueError(
-            f"sampler is {name}, of which nothing can be reported. Connect LML Sampler, LML Preset or LML Tune."
+            f"sampler is {name}, of which nothing can be reported. Connect LML Sampler, LML Preset, LML κ Curve, LML "
+            "Tune, or lml of KSamplerSelect."
         )
     return comfy.samplers.KSAMPLER(function, sampler.extra_options | {"recorder": recorder}, sampler.inpaint_options)

@@ -9,7 +9,7 @@ AUTO, PAPER, PAPER_SD, PAPER_FLUX = "auto", "paper", "paper: Stable Diffusion", 
 BUILT_IN = (AUTO, PAPER, PAPER_SD, PAPER_FLUX)
 """Names of all built-in presets, in the order in which they are offered."""
 
-AUTO_WHY = "auto: the defaults of LML. They fit every model, image size and number of steps."
+AUTO_WHY = "auto: the defaults of LML, for every image size and number of steps. For a distilled model set κ to 0.25."
 PAPER_WHY = (
     "The correction is small in units of the step; the published λ and κ, taken literally, turn the picture to static."
 )

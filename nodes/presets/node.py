@@ -40,8 +40,8 @@ class LMLPreset(io.ComfyNode):
                     "preset",
                     options=[*BUILT_IN, *files.names(host.running.user_folder("presets"))],
                     default=AUTO,
-                    tooltip="auto: right for every model. paper: the paper's scheme with a small correction; "
-                    "connect the model for it. Then your own, from LML Save Preset.",
+                    tooltip="auto: right for most models; for a distilled one set κ to 0.25. paper: the paper's scheme "
+                    "with a small correction; connect the model for it. Then your own, from LML Save Preset.",
                 ),
                 *inputs.correction_inputs(),
                 io.Model.Input(

@@ -59,7 +59,11 @@ class LMLReportCustom(io.ComfyNode):
             inputs=[
                 io.Noise.Input("noise", tooltip="The noise to start from."),
                 io.Guider.Input("guider", tooltip="How model and prompts are used."),
-                io.Sampler.Input("sampler", tooltip="A sampler of this pack: LML Sampler, LML Preset or LML Tune."),
+                io.Sampler.Input(
+                    "sampler",
+                    tooltip="A sampler of this pack: LML Sampler, LML Preset, LML κ Curve, LML Tune, or lml of "
+                    "KSamplerSelect. Not LML Wrap Sampler.",
+                ),
                 io.Sigmas.Input("sigmas", tooltip="The noise levels of the run."),
                 io.Latent.Input("latent_image", tooltip="The latent to denoise."),
             ],

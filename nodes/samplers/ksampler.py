@@ -15,8 +15,8 @@ class LMLKSampler(choice.Corrected):
             node_id="LMLKSampler",
             display_name="LML KSampler",
             category=inputs.CATEGORY,
-            description="Use it in place of KSampler and keep the defaults. In 5 to 20 steps it comes closer to the "
-            "finished picture, with no extra model call.",
+            description="Put LML KSampler in the place of KSampler. Copy seed, CFG and denoise; leave scheduler, λ and "
+            "κ as they are. In 5 to 20 steps it comes closer to the finished picture, with no extra model call.",
             search_aliases=inputs.SAMPLER_ALIASES,
             inputs=inputs.job_inputs(changing_seed=True),
             outputs=[io.Latent.Output(tooltip="The denoised latent.")],
@@ -61,7 +61,7 @@ class LMLKSamplerAdvanced(choice.Corrected):
                 ),
                 inputs.seed("noise_seed"),
                 *inputs.run_inputs(),
-                _step_number("start_at_step", 0, "The first step to take."),
+                _step_number("start_at_step", 0, "The first step to take, counted from 0."),
                 _step_number("end_at_step", inputs.MAX_STEPS, "The step to stop before."),
                 io.Combo.Input(
                     "return_with_leftover_noise",

@@ -39,7 +39,7 @@ def _multistep(scheme: str) -> io.DynamicCombo.Option:
         "solver_type",
         options=list(get_args(SolverType)),
         default="midpoint",
-        tooltip="Form of the second order; only where two solvers are compared.",
+        tooltip="midpoint or heun: two forms of a step of order 2. They differ little.",
     )
     return io.DynamicCombo.Option(scheme, [order, solver_type, _target("score", "increment"), _damping_mode()])
 
@@ -69,7 +69,8 @@ class LMLSampler(io.ComfyNode):
             node_id="LMLSampler",
             display_name="LML Sampler",
             category=inputs.CATEGORY,
-            description="LML as a SAMPLER for SamplerCustom and SamplerCustomAdvanced, with all its settings.",
+            description="LML as a SAMPLER for SamplerCustom and SamplerCustomAdvanced, with the scheme and its "
+            "settings.",
             search_aliases=[*inputs.SEARCH_ALIASES, "samplercustom", "dpm solver", "ddim", "published"],
             inputs=[
                 io.DynamicCombo.Input(
@@ -85,7 +86,7 @@ class LMLSampler(io.ComfyNode):
                     tooltip="auto: right for nearly everything. ddim, dpmsolver, dpmsolver++: the plain samplers "
                     "with the correction. as published: the paper's own numbers, which give static.",
                 ),
-                *inputs.correction_inputs(),
+                *inputs.correction_inputs(of_settings=False),
                 *inputs.window_inputs(),
             ],
             outputs=[inputs.sampler_output(), inputs.settings_output()],

@@ -23,7 +23,7 @@ class LMLWrapSampler(choice.Corrected):
                     "sampler",
                     tooltip="The sampler to correct, from KSamplerSelect or another sampler node.",
                 ),
-                *inputs.correction_inputs(),
+                *inputs.correction_inputs(of_settings=False),
             ],
             outputs=[io.Sampler.Output(tooltip="The corrected sampler, for SamplerCustom and SamplerCustomAdvanced.")],
         )

@@ -33,8 +33,8 @@ def _search_inputs() -> list[io.Input]:
             default=16,
             min=8,
             max=200,
-            tooltip="How many settings to try at most: 8 or more, and 14 or more with try all. Each costs steps "
-            "x seeds model calls.",
+            tooltip="How many settings to try at most: 8 or more; with try all 14 or more, 17 if the settings are of "
+            "order 3. Each costs steps x seeds model calls.",
         ),
         io.Int.Input(
             "seeds",
@@ -70,8 +70,8 @@ class LMLTune(io.ComfyNode):
                 inputs.settings_output("The tuned settings, for the LML nodes and LML Save Preset."),
                 io.Image.Output(
                     display_name="plot",
-                    tooltip="Distance to the finished picture at each value. Lines: euler and the best of "
-                    "ComfyUI's samplers.",
+                    tooltip="Distance to the finished picture at each value. Lines: euler and the best of six "
+                    "of ComfyUI's samplers.",
                 ),
                 io.String.Output(display_name="report", tooltip="What was measured, in words and figures."),
             ],

@@ -175,7 +175,9 @@ class Search:
             lines.append(f"{_closer(best.error, start.error)} than LML as it was.")
         rival = self._rival()
         if rival != BASELINE and math.isfinite(self.built_in[rival]):
-            lines.append(f"{_closer(best.error, self.built_in[rival])} than {rival}, the best of ComfyUI's.")
+            lines.append(
+                f"{_closer(best.error, self.built_in[rival])} than {rival}, the best of six of ComfyUI's samplers."
+            )
             if self.built_in[rival] < best.error:
                 lines.append(f"Here {rival} is the better choice.")
         if best.value in (self.task.axis.low, self.task.axis.high):
@@ -183,11 +185,11 @@ class Search:
         return "\n".join(lines)
 
     def _rival(self) -> str:
-        """The best of ComfyUI's samplers."""
+        """The best of the samplers in `Task.built_in`."""
         return min(self.built_in, key=lambda name: self.built_in[name], default=BASELINE)
 
     def plot(self) -> Image.Image:
-        """Error against the parameter; euler and the best of ComfyUI's samplers as lines."""
+        """Error against the parameter; euler and the best of the samplers in `Task.built_in` as lines."""
         lines = []
         for candidate in self.task.candidates:
             points = sorted((trial.value, trial.error) for trial in self.trials if trial.candidate == candidate)
