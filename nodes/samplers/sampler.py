@@ -84,7 +84,7 @@ class LMLSampler(io.ComfyNode):
                         _published(),
                     ],
                     tooltip="auto: right for nearly everything. ddim, dpmsolver, dpmsolver++: the plain samplers "
-                    "with the correction. as published: the paper's own numbers, which give static.",
+                    "with the correction. as published: the paper's λ with κ 0.00001, which gives static.",
                 ),
                 *inputs.correction_inputs(of_settings=False),
                 *inputs.window_inputs(),
