@@ -11,7 +11,7 @@ BUILT_IN = (AUTO, PAPER, PAPER_SD, PAPER_FLUX)
 
 AUTO_WHY = "auto: the defaults of LML, for every image size and number of steps. For a distilled model set κ to 0.25."
 PAPER_WHY = (
-    "The correction is small in units of the step; the published λ and κ, taken literally, turn the picture to static."
+    "The correction is small in units of the step; the published λ, taken literally, turns the picture to static."
 )
 
 
