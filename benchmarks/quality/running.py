@@ -36,20 +36,6 @@ def load_quietly() -> None:
     load_other_packs()
 
 
-def converge(solution: Any) -> None:
-    """In a worker: see that a converged solution is there."""
-    from . import work
-
-    work.converged(solution)
-
-
-def run_task(task: Task) -> list[Record]:
-    """In a worker: make cells."""
-    from . import work
-
-    return work.run_task(task)
-
-
 def missing(wanted: Iterable[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> Iterator[Task]:
     """The tasks less their cells that are there."""
     for task in wanted:
@@ -75,6 +61,8 @@ def in_workers(
 
 def run(wanted: list[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> None:
     """Make the missing cells in worker processes."""
+    from . import work
+
     todo, expected = list(missing(wanted, keys, cells)), set(keys.values())
     if not todo:
         return
@@ -85,9 +73,9 @@ def run(wanted: list[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> 
     # A pool that is never shut down by `with`: that would wait for all that is queued after Ctrl-C.
     pool = ProcessPoolExecutor(WORKERS, get_context("spawn"), start_worker)
     try:
-        for _ in in_workers(pool, converge, dict.fromkeys(solutions, 1.0), "converged solutions"):
+        for _ in in_workers(pool, work.converged, dict.fromkeys(solutions, 1.0), "converged solutions"):
             pass
-        for records in in_workers(pool, run_task, {task: task.cost for task in todo}, "cells"):
+        for records in in_workers(pool, work.run_task, {task: task.cost for task in todo}, "cells"):
             for record in records:
                 if record["key"] not in expected:
                     raise SystemExit("The sources changed during the run. Run it again; what is finished is kept.")
