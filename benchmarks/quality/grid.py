@@ -73,6 +73,10 @@ class Condition(NamedTuple):
         return self.cfg != 1
 
     @property
+    def guidance(self) -> str:
+        return "guided" if self.guided else "no guidance"
+
+    @property
     def name(self) -> str:
         shift = "" if self.shift is None else f" shift {self.shift:g}"
         return f"{self.problem}, {self.path}{shift}, CFG {self.cfg:g}, {self.scheduler}"
@@ -104,11 +108,15 @@ class Names:
     stochastic: frozenset[str]
     quick_lml: frozenset[str]
 
+    @property
+    def converging(self) -> list[str]:
+        """The default, and the peers that end where the model leads: those that add noise and the CFG++ ones do not."""
+        return [*(name for name in self.peers if name not in self.stochastic and "cfg_pp" not in name), AUTO]
+
     def chosen(self, condition: Condition, quick: bool) -> list[str]:
-        """The samplers under a condition: on networks those that end where the model leads, and the default."""
+        """The samplers under a condition: a call of a network is dear."""
         if not condition.exact:
-            peers = [name for name in self.peers if name not in self.stochastic and "cfg_pp" not in name]
-            return [*peers, *(name for name in self.lml if name == AUTO)]
+            return self.converging
         return [*self.peers, *(name for name in self.lml if not quick or name in self.quick_lml)]
 
 

@@ -6,9 +6,8 @@ noise and every schedule of the list but our own.
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
-from typing import NamedTuple
 
 from table import markdown
 
@@ -29,17 +28,16 @@ ZOO = ("shapes_flow", "digits_x0")
 OWN_SCHEDULER = "lml"
 COMMON = ("euler", "simple")
 """What most people run."""
+GROUPS = [
+    f"{family}, {guidance}, {calls} calls"
+    for family in ("exact", "zoo")
+    for guidance in ("guided", "no guidance")
+    for calls in ("4 to 12", "20 to 50")
+]
 
 Pair = tuple[str, str]
 """Sampler and scheduler."""
 Cell = dict[Pair, Record]
-
-
-class Group(NamedTuple):
-    """Cells that are averaged."""
-
-    name: str
-    holds: Callable[[Condition, int], bool]
 
 
 def settings() -> list[Condition]:
@@ -52,12 +50,11 @@ def settings() -> list[Condition]:
 
 
 def tasks(names: Names, schedulers: Sequence[str], zoo: bool) -> Iterator[Task]:
-    """All cells; without the samplers that add noise and the CFG++ ones, which end elsewhere by design."""
-    peers = [name for name in names.peers if name not in names.stochastic and "cfg_pp" not in name]
+    """All cells; without the samplers that end elsewhere by design."""
     for setting in settings():
         if zoo or setting.family != "zoo":
             calls = CALLS if setting.exact else NETWORK_CALLS
-            for scheduler, name in itertools.product(schedulers, (*peers, AUTO)):
+            for scheduler, name in itertools.product(schedulers, names.converging):
                 yield Task(setting._replace(scheduler=scheduler), name, calls)
 
 
@@ -77,25 +74,17 @@ def best(cell: Cell, measure: str) -> Pair:
     return min(others, key=lambda pair: value(cell[pair], measure))
 
 
-def _groups() -> list[Group]:
-    def group(name: str, holds: Callable[[Condition], bool], low: int, high: int) -> Group:
-        return Group(f"{name}, {low} to {high} calls", lambda c, n: holds(c) and low <= n <= high)
-
-    kinds = {
-        "exact, guided": lambda c: c.exact and c.guided,
-        "exact, no guidance": lambda c: c.exact and not c.guided,
-        "zoo, guided": lambda c: not c.exact and c.guided,
-        "zoo, no guidance": lambda c: not c.exact and not c.guided,
-    }
-    return [group(name, holds, *span) for name, holds in kinds.items() for span in ((4, 12), (20, 50))]
+def group_of(setting: Condition, calls: int) -> str:
+    """The group of cells that a cell is averaged with."""
+    return f"{setting.family}, {setting.guidance}, {'4 to 12' if calls <= 12 else '20 to 50'} calls"
 
 
 def pair_table(found: dict[tuple[Condition, int], Cell], measure: str, schedulers: Sequence[str]) -> str:
     """Markdown: LML with each schedule against the best pair of each cell, and `euler` with `simple`."""
     ours = [(AUTO, scheduler) for scheduler in schedulers]
     rows = [["group", "cells", *(f"LML + {scheduler}" for _, scheduler in ours), " + ".join(COMMON)]]
-    for group in _groups():
-        chosen = [cell for key, cell in found.items() if group.holds(*key)]
+    for group in GROUPS:
+        chosen = [cell for key, cell in found.items() if group_of(*key) == group]
         if chosen:
             ratios = [
                 geometric_mean(
@@ -103,7 +92,7 @@ def pair_table(found: dict[tuple[Condition, int], Cell], measure: str, scheduler
                 )
                 for pair in (*ours, COMMON)
             ]
-            rows.append([group.name, str(len(chosen)), *(f"{ratio:.2f}" for ratio in ratios)])
+            rows.append([group, str(len(chosen)), *(f"{ratio:.2f}" for ratio in ratios)])
     return markdown(rows)
 
 

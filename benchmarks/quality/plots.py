@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -10,55 +11,49 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from .grid import AUTO, Condition
-from .summary import Block, geometric_mean, value
+from .summary import Block, geometric_mean, samplers_in, value
 
 Cells = dict[tuple[Condition, int], Block]
 
-PANELS = {
-    "exact, no guidance": lambda condition: condition.exact and not condition.guided,
-    "exact, guided": lambda condition: condition.exact and condition.guided,
-    "networks, no guidance": lambda condition: not condition.exact and not condition.guided,
-    "networks, guided": lambda condition: not condition.exact and condition.guided,
-}
+PANELS = ("exact, no guidance", "exact, guided", "networks, no guidance", "networks, guided")
 LINES = (AUTO, "euler", "dpmpp_2m", "uni_pc", "sa_solver, eta 0", "deis")
 LIMIT = 4.0
 """Ratios beyond this are drawn in the same colour."""
 
 
-def mean_ratios(cells: Cells, panel: str, name: str, calls: list[int]) -> list[float]:
-    """Geometric mean over the conditions of a panel of the RMS ratio to euler; NaN where the sampler has no figures."""
-    result = []
-    for count in calls:
-        blocks = [block for (condition, c), block in cells.items() if c == count and PANELS[panel](condition)]
-        ratios = [value(block.get(name), "rms") / value(block["euler"], "rms") for block in blocks]
-        mean = geometric_mean(ratios)
-        result.append(mean if math.isfinite(mean) else math.nan)
-    return result
+def means(cells: Cells, panel: str, name: str, against: str | None = None) -> dict[int, float]:
+    """By number of calls: the geometric mean over a panel's conditions of the RMS, perhaps as a ratio to another's."""
+    figures: dict[int, list[float]] = defaultdict(list)
+    for (condition, calls), block in cells.items():
+        if f"{'exact' if condition.exact else 'networks'}, {condition.guidance}" == panel:
+            scale = value(block[against], "rms") if against else 1.0
+            figures[calls].append(value(block.get(name), "rms") / scale)
+    return {calls: geometric_mean(figures[calls]) for calls in sorted(figures)}
 
 
 def heatmap(cells: Cells, path: Path) -> None:
     """Rows: samplers, best first; columns: calls; colour: RMS distance to the converged solution against euler."""
-    calls = {panel: sorted({n for condition, n in cells if holds(condition)}) for panel, holds in PANELS.items()}
-    samplers = list(dict.fromkeys(name for block in cells.values() for name in block))
-    panels = {panel: {name: mean_ratios(cells, panel, name, calls[panel]) for name in samplers} for panel in PANELS}
+    samplers = samplers_in(cells.values())
+    panels = {panel: {name: means(cells, panel, name, "euler") for name in samplers} for panel in PANELS}
 
     def order(name: str) -> float:
-        figures = [x for panel in panels.values() for x in panel[name] if not math.isnan(x)]
+        figures = [mean for panel in panels.values() for mean in panel[name].values() if math.isfinite(mean)]
         return geometric_mean(figures) if figures else math.inf
 
     samplers = sorted((name for name in samplers if order(name) < math.inf), key=order)
     figure = Figure(figsize=(12, 1.6 + 0.165 * len(samplers)), dpi=80, layout="constrained")
     shade = TwoSlopeNorm(vmin=-math.log(LIMIT), vcenter=0, vmax=math.log(LIMIT))
     for axes, (panel, ratios) in zip(figure.subplots(1, len(PANELS), sharey=True), panels.items(), strict=True):
-        grid = np.array([ratios[name] for name in samplers])
+        calls = list(ratios[samplers[0]])
+        grid = np.array([list(ratios[name].values()) for name in samplers])
         axes.imshow(np.log(grid), cmap="RdYlGn_r", norm=shade, aspect="auto", interpolation="nearest")
         for (row, column), ratio in np.ndenumerate(grid):
-            if not math.isnan(ratio):
+            if math.isfinite(ratio):
                 ink = "white" if abs(math.log(ratio)) > 0.75 * math.log(LIMIT) else "black"
                 text = f"{ratio:.2f}" if ratio < 9.5 else ">9"
                 axes.text(column, row, text, color=ink, ha="center", va="center", fontsize=6)
         axes.set_title(panel, fontsize=9)
-        axes.set_xticks(range(len(calls[panel])), calls[panel], fontsize=7)
+        axes.set_xticks(range(len(calls)), calls, fontsize=7)
         axes.set_xlabel("model calls", fontsize=8)
         axes.set_yticks(range(len(samplers)), samplers, fontsize=7)
         for label in axes.get_yticklabels():
@@ -71,13 +66,10 @@ def convergence(cells: Cells, path: Path) -> None:
     """RMS distance against model calls, geometric means over the conditions of each panel."""
     figure = Figure(figsize=(10, 3.4), dpi=100, layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
-        calls = sorted({count for condition, count in cells if PANELS[panel](condition)})
+        calls = list(means(cells, panel, AUTO))
         for name in LINES:
-            means = []
-            for count in calls:
-                blocks = [block for (condition, c), block in cells.items() if c == count and PANELS[panel](condition)]
-                means.append(geometric_mean(value(block.get(name), "rms") for block in blocks))
-            axes.loglog(calls, means, marker="o", markersize=3, linewidth=2.5 if name == AUTO else 1, label=name)
+            line = means(cells, panel, name).values()
+            axes.loglog(calls, list(line), marker="o", markersize=3, linewidth=2.5 if name == AUTO else 1, label=name)
         axes.set_title(panel, fontsize=9)
         axes.set_xlabel("model calls", fontsize=8)
         axes.set_xticks(calls, calls, fontsize=7)
