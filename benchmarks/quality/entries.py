@@ -65,12 +65,9 @@ def _peer(name: str, model_patcher: Any) -> Any:
     return SamplerSASolver.execute(model_patcher, eta=0.0, **defaults, **orders).args[0]
 
 
-def fixed_gain(gain: float) -> LMLSettings:
-    """The correction of ddim with one gain kappa / (lambda + 1)."""
-    return LMLSettings(scheme="ddim", damping_mode="relative", damping=0.0, kappa=gain)
-
-
-def _constant(settings: LMLSettings) -> Settings:
+def _gain(gain: float, **options: Any) -> Settings:
+    """One gain kappa / (lambda + 1) in every step."""
+    settings = LMLSettings(damping_mode="relative", damping=0.0, kappa=gain, **options)
     return lambda flow, steps: settings
 
 
@@ -79,14 +76,8 @@ def entries() -> dict[str, Entry]:
     """All samplers by name, ComfyUI's first."""
     peers = [name for name in comfy.samplers.SAMPLER_NAMES if name not in LEFT_OUT and not name.endswith("_gpu")]
     found = [Entry(name, "peer", name) for name in (*peers, SA_SOLVER, *PUBLISHED)]
-    found.append(Entry(AUTO, "lml", settings=_constant(LMLSettings())))
+    found.append(Entry(AUTO, "lml", settings=lambda flow, steps: LMLSettings()))
     found.append(Entry(PAPER, "lml", settings=lambda flow, steps: paper(flow)))
-    for gain in GAINS:
-        found.append(Entry(f"LML ddim, g {gain}", "lml", settings=_constant(fixed_gain(gain))))
-    return {entry.name: entry for entry in (*found, *_wrapped())}
-
-
-def _wrapped() -> list[Entry]:
-    """LML around four of ComfyUI's multistep samplers."""
-    settings = _constant(LMLSettings(damping_mode="relative", damping=0.0, kappa=WRAPPED_GAIN))
-    return [Entry(f"LML({name})", "wrapped", name, settings) for name in WRAPPED]
+    found += [Entry(f"LML ddim, g {gain}", "lml", settings=_gain(gain, scheme="ddim")) for gain in GAINS]
+    found += [Entry(f"LML({name})", "wrapped", name, _gain(WRAPPED_GAIN)) for name in WRAPPED]
+    return {entry.name: entry for entry in found}
