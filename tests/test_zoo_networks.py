@@ -30,7 +30,7 @@ SHAPES = {name: (1, 64) if name == "sound" else (3, 8, 8) for name in NETS}
 
 def spec(target: str, network: str = "mixer", **changes: object) -> Spec:
     limits = {} if target == "flow" else {"sigma_min": 0.02, "sigma_max": 20.0}
-    limits |= {"shifts": (3.0,)} if target == "flow" else {}
+    limits |= {"shift": 3.0} if target == "flow" else {}
     made = Spec("choose", NETS[network], "digits", target, SHAPES[network], WIDTH, classes=4, batch=16, **limits)
     return replace(made, **changes)
 
@@ -114,20 +114,14 @@ def test_patches_unfold_to_what_was_folded(shape: tuple[int, ...], patch: int) -
     assert torch.equal(unfold(folded, patch), x)
 
 
-def test_guidance_counts_a_pair_once_and_keeps_the_labelled_half() -> None:
+def test_guidance_leads_on_from_no_label_to_the_label() -> None:
     made = problem("v")
     for parameter in made.module.parameters():
         nn.init.normal_(parameter, std=0.1)
     x, labels = made.start(3), made.labels(3)
-    model = made.model(3.0, labels)
-    guided = model(x, 5.0)
     labelled, none = made.denoise(x, 5.0, labels), made.denoise(x, 5.0)
-    torch.testing.assert_close(guided, none + 3 * (labelled - none))
-    assert model.cond_denoised is not None
-    torch.testing.assert_close(model.cond_denoised, labelled)
-    torch.testing.assert_close(made.model(1.0, labels)(x, torch.full((3,), 5.0)), labelled)
-    model(x, 5.0)
-    assert model.calls == 2
+    torch.testing.assert_close(made.guided(x, 5.0, 3.0, labels), none + 3 * (labelled - none))
+    torch.testing.assert_close(made.guided(x, torch.full((3,), 5.0), 1.0, labels), labelled)
 
 
 @pytest.mark.parametrize("target", TARGETS)

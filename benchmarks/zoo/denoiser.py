@@ -1,8 +1,8 @@
-"""A network as a sampler sees it: a denoiser on a VE or a flow path, with guidance and counted calls."""
+"""A network as a sampler sees it: a denoiser on a VE or a flow path, with guidance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ class Spec:
         width: root mean square of the data about zero.
         sigma_data: width that the module's scales assume; None: `width`.
         sigma_min, sigma_max: range of VE levels that it is trained on.
-        shifts: of the schedules that suit a flow network; the first is its own.
+        shift: of the schedule of a flow network.
         classes: number of labels; 0: trained without labels.
         cfgs: guidance scales to measure.
         steps: of training.
@@ -34,7 +34,7 @@ class Spec:
     sigma_max: float = 1.0
     sigma_min: float = 0.0
     sigma_data: float | None = None
-    shifts: tuple[float, ...] = ()
+    shift: float = 1.0
     classes: int = 0
     cfgs: tuple[float, ...] = (1.0,)
     steps: int = 3000
@@ -89,7 +89,7 @@ class Problem:
     @property
     def shift(self) -> float:
         """The schedule's shift of a flow network; 1 on a VE path."""
-        return self.spec.shifts[0] if self.spec.shifts else 1.0
+        return self.spec.shift
 
     @property
     def sigma_max(self) -> float:
@@ -124,9 +124,14 @@ class Problem:
         _, skip, out = scales(self.spec.target, column(sigma, state), self.sigma_data)
         return (skip * state + out * self.predict(state, sigma, label)).to(x.dtype)
 
-    def model(self, cfg: float = 1.0, labels: Tensor | None = None) -> "Guided":
-        """What a sampler of k-diffusion calls, with guidance."""
-        return Guided(self, cfg, labels)
+    def guided(self, x: Tensor, sigma: Tensor | float, cfg: float, labels: Tensor | None) -> Tensor:
+        """The denoised state with classifier-free guidance: none + cfg (labelled - none)."""
+        if labels is None or cfg == 1:
+            return self.denoise(x, sigma, labels)
+        sigma = torch.as_tensor(sigma, dtype=torch.float32).expand(len(x))
+        both = torch.cat([labels, torch.full_like(labels, self.classes)])
+        labelled, none = self.denoise(torch.cat([x, x]), torch.cat([sigma, sigma]), both).chunk(2)
+        return none + cfg * (labelled - none)
 
     def labels(self, count: int) -> Tensor | None:
         """Labels of `count` samples, every seventh class in turn so that few show many; None without classes."""
@@ -136,31 +141,6 @@ class Problem:
         """The noise that a run starts from, `[count, *shape]`: sigma_max n, or n on a flow path."""
         noise = torch.randn((count, *self.shape), generator=torch.Generator().manual_seed(seed))
         return self.sigma_max * noise
-
-
-class Guided:
-    """`model(x, sigma)` with classifier-free guidance: none + cfg (labelled - none).
-
-    Attributes:
-        calls: how often it was called; a guided pair counts once.
-        cond_denoised: the labelled half of the last answer.
-    """
-
-    def __init__(self, problem: Problem, cfg: float, labels: Tensor | None) -> None:
-        self.problem, self.cfg, self.labels = problem, cfg, labels
-        self.calls = 0
-        self.cond_denoised: Tensor | None = None
-
-    def __call__(self, x: Tensor, sigma: Tensor | float, **_: Any) -> Tensor:
-        self.calls += 1
-        sigma = torch.as_tensor(sigma, dtype=torch.float32).expand(len(x))
-        if self.labels is None or self.cfg == 1:
-            self.cond_denoised = self.problem.denoise(x, sigma, self.labels)
-            return self.cond_denoised
-        labels = torch.cat([self.labels, torch.full_like(self.labels, self.problem.classes)])
-        both = self.problem.denoise(torch.cat([x, x]), torch.cat([sigma, sigma]), labels)
-        self.cond_denoised, other = both.chunk(2)
-        return other + self.cfg * (self.cond_denoised - other)
 
 
 def column(values: Tensor, x: Tensor) -> Tensor:

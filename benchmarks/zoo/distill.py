@@ -40,7 +40,7 @@ def euler(problem: Problem, cfg: float) -> Step:
     def step(x: Tensor, share: Tensor, end: Tensor, label: Tensor) -> Tensor:
         sigma, below = shifted(share, problem.shift), shifted(end, problem.shift)
         ratio = column(below / sigma, x)
-        return ratio * x + (1 - ratio) * problem.model(cfg, label)(x, sigma)
+        return ratio * x + (1 - ratio) * problem.guided(x, sigma, cfg, label)
 
     return step
 
@@ -54,7 +54,7 @@ def midpoint(problem: Problem, cfg: float) -> Step:
         between = (sigma + below) / 2
         back = between / (problem.shift - (problem.shift - 1) * between)
         middle = plain(x, share, back, label)
-        velocity = (middle - problem.model(cfg, label)(middle, between)) / column(between, x)
+        velocity = (middle - problem.guided(middle, between, cfg, label)) / column(between, x)
         return x + column(below - sigma, x) * velocity
 
     return step

@@ -21,7 +21,7 @@ GUIDED = (1.0, 3.0, 6.0)
 ZOO: dict[str, Spec] = {
     "fashion_flow": Spec(
         "choose", partial(DiT, patch=4, width=96, depth=4), "fashion", "flow", (1, 32, 32), 0.8,
-        shifts=(3.0, 1.0), classes=10, cfgs=GUIDED, steps=3500,
+        shift=3.0, classes=10, cfgs=GUIDED, steps=3500,
     ),
     "china_v": Spec(
         "choose", partial(UNet, patch=2, widths=(32, 64, 96)), "china", "v", (3, 32, 32), 0.5, 15.0, 0.03,
@@ -36,7 +36,7 @@ ZOO: dict[str, Spec] = {
     ),
     "shapes_flow": Spec(
         "report", partial(UNet, patch=2, widths=(32, 64, 96)), "shapes", "flow", (3, 32, 32), 1.0,
-        shifts=(5.0, 8.0), classes=24, cfgs=GUIDED, steps=3500,
+        shift=5.0, classes=24, cfgs=GUIDED, steps=3500,
     ),
     "flower_v": Spec(
         "report", partial(DiT, patch=8, width=128, depth=5), "flower", "v", (3, 64, 64), 0.3, 30.0, 0.01,

@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from .denoiser import Problem
-from .distill import shifted
+from .distill import euler
 from .problems import STUDENTS, ZOO, folder, load, weights_file
 
 STEPS = 100
@@ -23,7 +24,7 @@ def solve(problem: Problem, cfg: float, x: Tensor, steps: int) -> Tensor:
     The variable is the level of a flow and its logarithm on a VE path, where dx / d log sigma = x - denoised.
     """
     flow = problem.parametrization == "flow"
-    model, x = problem.model(cfg, problem.labels(len(x))), x.double()
+    model, x = partial(problem.guided, cfg=cfg, labels=problem.labels(len(x))), x.double()
 
     def slope(state: Tensor, place: float) -> Tensor:
         sigma = torch.tensor(place).double() if flow else torch.tensor(place).double().exp()
@@ -51,11 +52,11 @@ def grid(problem: Problem, steps: int) -> list[float]:
     return torch.linspace(high, low, steps + 1, dtype=torch.float64).tolist()
 
 
-def plain(problem: Problem, steps: int, count: int = COUNT, seed: int = 17) -> Tensor:
+def plain(problem: Problem, steps: int) -> Tensor:
     """Samples of a flow network without guidance by the plain scheme on even shares of its schedule."""
-    model, x = problem.model(1.0, problem.labels(count)), problem.start(count, seed)
-    for sigma, below in itertools.pairwise(shifted(torch.linspace(1, 0, steps + 1), problem.shift).tolist()):
-        x = below / sigma * x + (1 - below / sigma) * model(x, sigma)
+    step, x, labels = euler(problem, 1.0), problem.start(COUNT), problem.labels(COUNT)
+    for share, end in itertools.pairwise(torch.linspace(1, 0, steps + 1)):
+        x = step(x, share.expand(COUNT), end.expand(COUNT), labels)
     return x
 
 
