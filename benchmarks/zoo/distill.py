@@ -6,14 +6,13 @@ what it learns on are the levels of its own n steps with the scheduler "simple",
 are copies of a network that go on learning above or below one level only, as a model of two parts does.
 """
 
-import argparse
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from .denoiser import Problem, column
-from .problems import EXPERTS, STUDENTS, fresh, load, weights_file
+from .problems import EXPERTS, STUDENTS, asked, fresh, load, weights_file
 from .train import SEED, Loss, denoising, error, levels, make, noisy
 
 CFG = 3.0
@@ -119,12 +118,8 @@ def continued(name: str, source: Problem) -> Problem:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    names = [*STUDENTS, *EXPERTS]
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)} (default: all)")
-    options = parser.parse_args()
     torch.set_num_threads(1)
-    for name in options.names or names:
+    for name in asked(__doc__, [*STUDENTS, *EXPERTS]):
         torch.manual_seed(SEED)
         (student if name in STUDENTS else expert)(name)
 

@@ -5,7 +5,9 @@ first network was trained. Each half has a UNet and three other networks, a mixe
 a v, an x0 and a flow network; two with guidance; grey and colour or sound; sparse and dense, wide and narrow data.
 """
 
+import argparse
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -59,6 +61,13 @@ STUDENTS = {
 
 EXPERTS = {f"shapes_flow_{part}": ("shapes_flow", part) for part in ("high", "low")}
 """Copies of a network that know the levels above, or below, `distill.BOUNDARY` best: (original, part)."""
+
+
+def asked(description: str | None, names: Iterable[str]) -> list[str]:
+    """The names of networks on the command line; all of them if there are none."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)} (default: all)")
+    return parser.parse_args().names or list(names)
 
 
 def folder() -> Path:

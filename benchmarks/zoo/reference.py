@@ -1,6 +1,5 @@
 """Converged solutions of the zoo's networks, and sheets of their samples: `make zoo-sheets`."""
 
-import argparse
 import itertools
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from .denoiser import Problem
 from .distill import euler
-from .problems import STUDENTS, ZOO, folder, load, weights_file
+from .problems import STUDENTS, ZOO, asked, folder, load, weights_file
 
 STEPS = 100
 COUNT = 16
@@ -84,12 +83,8 @@ def shrink(path: Path, colors: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    names = [name for name in [*ZOO, *STUDENTS] if weights_file(name).exists()]
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)} (default: all)")
-    options = parser.parse_args()
     torch.set_num_threads(1)
-    for name in options.names or names:
+    for name in asked(__doc__, [name for name in [*ZOO, *STUDENTS] if weights_file(name).exists()]):
         problem = load(name)
         facts = " ".join(f"{key} {value}" for key, value in problem.facts.items())
         print(f"{name}: {problem.spec.half} {problem.spec.target} {problem.spec.data} {facts}", flush=True)

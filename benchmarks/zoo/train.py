@@ -4,7 +4,6 @@ Seeded, one thread, three to six minutes of a core for each. What is trained alr
 go to `.zoo/NAME.safetensors` (or the folder in LML_ZOO) with what is known of their training.
 """
 
-import argparse
 import math
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from training import AVERAGE, RATE, train
 from .data import examples
 from .denoiser import Problem, column, scales
 from .nets import UNet
-from .problems import ZOO, folder, fresh, weights_file
+from .problems import ZOO, asked, folder, fresh, weights_file
 
 SEED = 1234
 NO_LABEL = 0.15
@@ -119,11 +118,8 @@ def make(problem: Problem, loss_of: Loss, steps: int, rate: float = RATE) -> Non
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(ZOO)} (default: all)")
-    options = parser.parse_args()
     torch.set_num_threads(1)
-    for name in options.names or ZOO:
+    for name in asked(__doc__, ZOO):
         torch.manual_seed(SEED)
         problem = fresh(name)
         make(problem, denoising(problem), problem.spec.steps)
