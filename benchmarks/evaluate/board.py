@@ -1,18 +1,19 @@
 """What is to be made, who makes it, and what becomes of it."""
 
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from tqdm import tqdm
 
 from .store import Store
 from .units import Unit
 
 ATTEMPTS = 3
 """How often a unit may lose its worker before it is taken for the cause."""
-SAY_EVERY = 10.0
-"""Seconds between two lines of progress."""
+SHOW_EVERY = 10.0
+"""Seconds between two looks at the progress."""
 
 
 @dataclass
@@ -20,7 +21,6 @@ class Counts:
     """What happened in one call of `make`."""
 
     made: int = 0
-    pictures: int = 0
     done_before: int = 0
     lost: int = 0
     """Times that a worker died over a unit."""
@@ -41,8 +41,6 @@ class Board:
         self._attempts: Counter[str] = Counter()
         self._out: set[str] = set()
         self._left: deque[Unit] = deque()
-        self._started = self._said = time.monotonic()
-        self._pictures = 0
         for unit in units:
             failure = store.failure(unit)
             if store.is_done(unit):
@@ -51,7 +49,8 @@ class Board:
                 self.counts.failed.append((unit.cell, failure["reason"]))
             else:
                 self._left.append(unit)
-                self._pictures += unit.pictures
+        left = sum(unit.pictures for unit in self._left)
+        self.progress = tqdm(total=left, unit=" pictures", mininterval=SHOW_EVERY, smoothing=0, disable=not left)
 
     def take(self) -> Unit | None:
         """The next unit; None when there is nothing more to do."""
@@ -78,9 +77,8 @@ class Board:
             return self.stop(error)
         with self._lock:
             self.counts.made += 1
-            self.counts.pictures += unit.pictures
+            self.progress.update(unit.pictures)
             self._give_back(unit)
-            self._say()
 
     def lost(self, unit: Unit, reason: str) -> None:
         """The worker of a unit died or is out of reach."""
@@ -121,15 +119,3 @@ class Board:
     def _give_back(self, unit: Unit) -> None:
         self._out.discard(unit.key)
         self._lock.notify_all()
-
-    def _say(self) -> None:
-        now = time.monotonic()
-        if now - self._said < SAY_EVERY:
-            return
-        self._said = now
-        speed = self.counts.pictures / (now - self._started)
-        left = (self._pictures - self.counts.pictures) / speed / 60
-        print(
-            f"{self.counts.pictures} of {self._pictures} pictures, {speed:.2f} a second, {left:.0f} minutes left",
-            flush=True,
-        )

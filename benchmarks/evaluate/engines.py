@@ -54,20 +54,6 @@ class Worker(Protocol):
         ...
 
 
-def agreed(abouts: dict[str, About]) -> About:
-    """What all workers make pictures with.
-
-    Raises:
-        EvaluationError: it is not the same; the message names two workers and what differs.
-    """
-    (first, about), *others = abouts.items()
-    for name, other in others:
-        difference = different(about, other)
-        if difference:
-            raise EvaluationError(f"The workers {first} and {name} differ in the {difference}: make them the same.")
-    return about
-
-
 def check_alike(contents: dict[str, bytes]) -> None:
     """See that workers make the same pictures of one unit.
 
@@ -96,7 +82,7 @@ def ask_all(workers: Sequence[Worker]) -> About:
     """What all workers make pictures with, asked at the same time: a ComfyUI takes half a minute to start.
 
     Raises:
-        EvaluationError: a worker cannot be used or is another than the first.
+        EvaluationError: a worker cannot be used or is another than the first; the message says in what they differ.
     """
     answers: dict[str, Any] = {}
 
@@ -112,7 +98,12 @@ def ask_all(workers: Sequence[Worker]) -> About:
     for answer in answers.values():
         if isinstance(answer, Exception):
             raise answer
-    return agreed({worker.name: answers[worker.name] for worker in workers})
+    first, *others = (worker.name for worker in workers)
+    for name in others:
+        difference = different(answers[first], answers[name])
+        if difference:
+            raise EvaluationError(f"The workers {first} and {name} differ in the {difference}: make them the same.")
+    return answers[first]
 
 
 def compare_workers(workers: Sequence[Worker], unit: Unit, kept: bytes | None) -> None:
@@ -146,6 +137,8 @@ def make_in_threads(board: Board, workers: Sequence[Worker], patience: float = P
     except KeyboardInterrupt as error:  # the threads are to ask for nothing more, of a Ray that is gone for example
         board.stop(error)
         raise
+    finally:
+        board.progress.close()
     if not board.is_over:
         raise EvaluationError("All workers are out of reach: start them and run the same command, nothing is lost.")
 
