@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.metrics.pairwise import rbf_kernel
 from torch.nn.functional import normalize
 
 from .errors import EvaluationError
@@ -62,9 +63,5 @@ def cmmd(pictures: Array, real: Array) -> Score:
 
 
 def _rbf_mean(x: Array, y: Array) -> float:
-    gamma = 1 / (2 * SIGMA**2)
-    total = 0.0
-    for block in np.array_split(x, max(1, len(x) // 1000)):
-        squared = (block * block).sum(1)[:, None] + (y * y).sum(1) - 2 * block @ y.T
-        total += float(np.exp(-gamma * squared).sum())
-    return total / (len(x) * len(y))
+    blocks = np.array_split(x, max(1, len(x) // 1000))
+    return sum(rbf_kernel(block, y, 1 / (2 * SIGMA**2)).sum() for block in blocks) / (len(x) * len(y))

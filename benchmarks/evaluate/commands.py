@@ -3,7 +3,6 @@
 What takes seconds to import is imported where it is needed: stub workers start anew each time that they die.
 """
 
-import functools
 import json
 from argparse import Namespace
 from collections.abc import Iterator
@@ -100,9 +99,12 @@ def _workers(chosen: Suite, options: Namespace) -> Iterator[list[Any]]:
 
             stack.enter_context(ray_engine.cluster(options.ray_address, cpus=options.workers or None))
             gpus = ray_engine.gpus()
-            device = () if gpus else ("--cpu",)
-            new = functools.partial(_worker_of_actor, chosen.files, template, options.models, device)
-            workers = [ray_engine.RayWorker(new, number, bool(gpus)) for number in range(options.workers or gpus or 1)]
+            given = chosen.files, template, options.models, () if gpus else ("--cpu",)
+
+            def own(number: int) -> OwnComfyWorker:
+                return OwnComfyWorker(f"actor {number}", *given)
+
+            workers = [ray_engine.RayWorker(own, number, bool(gpus)) for number in range(options.workers or gpus or 1)]
         else:
             workers = [
                 OwnComfyWorker(f"comfyui {number}", chosen.files, template, options.models, device)
@@ -111,12 +113,6 @@ def _workers(chosen: Suite, options: Namespace) -> Iterator[list[Any]]:
         for worker in workers:
             stack.callback(worker.close)
         yield workers
-
-
-def _worker_of_actor(files: Any, template: Any, models: Path | None, device: Any, number: int) -> Any:
-    from .worker import OwnComfyWorker
-
-    return OwnComfyWorker(f"actor {number}", files, template, models, device)
 
 
 def devices(workers: int) -> list[tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """Pictures in the folders that other benchmarks read."""
 
+from collections import Counter
 from pathlib import Path
 
 from PIL import Image
@@ -32,13 +33,12 @@ def t2i_compbench(suite: Suite, store: Store, target: Path, model: str, category
             )
         folder = target / model / category / _safe(cell.cell.name) / "samples"
         folder.mkdir(parents=True, exist_ok=True)
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for picture, prompt in cell.pictures():
             text = _safe(prompt["prompt"])
-            number = counts.get(text, 0)
-            counts[text] = number + 1
-            Image.fromarray(picture).save(folder / f"{text}_{number:06d}.png")
-            written += 1
+            Image.fromarray(picture).save(folder / f"{text}_{counts[text]:06d}.png")
+            counts[text] += 1
+        written += counts.total()
     return written
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics.pairwise import polynomial_kernel
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
@@ -124,7 +125,7 @@ def _mean_of_pairs(kernel: Array) -> float:
 
 
 def _kernel(x: Features, y: Features) -> Array:
-    return (x.astype(np.float64) @ y.T.astype(np.float64) / x.shape[1] + 1) ** 3
+    return polynomial_kernel(x.astype(np.float64), y.astype(np.float64), degree=3)
 
 
 def precision_recall(features: Features, real: Features) -> dict[str, Score]:

@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 from . import engines
@@ -47,7 +46,10 @@ def simulate(folder: Path, count: int, engine: str, workers: int, stub: Stub) ->
             from . import ray_engine
 
             stack.enter_context(ray_engine.cluster(None, cpus=workers))
-            made = [ray_engine.RayWorker(partial(_in_place, stub), number, on_gpu=False) for number in range(workers)]
+            made = [
+                ray_engine.RayWorker(lambda number: StubInPlace(f"stub {number}", stub), each, on_gpu=False)
+                for each in range(workers)
+            ]
         else:
             made = [StubProcess(f"stub {number}", stub) for number in range(workers)]
         for worker in made:
@@ -58,10 +60,6 @@ def simulate(folder: Path, count: int, engine: str, workers: int, stub: Stub) ->
     if board.error:
         raise board.error
     return outcome(store, board, count, time.monotonic() - started)
-
-
-def _in_place(stub: Stub, number: int) -> StubInPlace:
-    return StubInPlace(f"stub {number}", stub)
 
 
 def outcome(store: Store, board: Board, count: int, seconds: float) -> Outcome:

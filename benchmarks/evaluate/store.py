@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,7 @@ class Store:
         """
         if self.about is None:
             self.about = about
-            self.write(
-                self.folder / "about.json", json.dumps({"versions": about.versions, "files": about.files}).encode()
-            )
+            self.write(self.folder / "about.json", json.dumps(asdict(about)).encode())
         difference = different(self.about, about)
         if difference:
             raise EvaluationError(

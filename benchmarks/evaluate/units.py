@@ -4,10 +4,11 @@ import copy
 import hashlib
 import itertools
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from .prompts import rows
 from .suite import Betas, Sampler, Suite
@@ -139,12 +140,9 @@ def timesteps_of(spacing: str, steps: int, trained: int = 1000, offset: int = 0)
 def sigmas_of(betas: Betas, sampler: Sampler, steps: int) -> list[float]:
     """The sigmas of a run as ComfyUI counts them, and 0 at the end."""
     power = 0.5 if betas.schedule == "scaled_linear" else 1.0
-    low, high, count = betas.start**power, betas.end**power, betas.timesteps
-    kept, sigmas = 1.0, []
-    for place in range(count):
-        kept *= 1 - (low + (high - low) * place / (count - 1)) ** (1 / power)
-        sigmas.append(math.sqrt((1 - kept) / kept))
-    return [sigmas[place] for place in timesteps_of(sampler.spacing, steps, count, sampler.offset)] + [0.0]
+    kept = np.cumprod(1 - np.linspace(betas.start**power, betas.end**power, betas.timesteps) ** (1 / power))
+    sigmas = np.sqrt((1 - kept) / kept)
+    return [*sigmas[timesteps_of(sampler.spacing, steps, betas.timesteps, sampler.offset)].tolist(), 0.0]
 
 
 def calls(suite: Suite) -> int:
