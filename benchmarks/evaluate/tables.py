@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,16 +54,18 @@ def merged(parts: list[Scores]) -> Scores:
 def markdown(scores: Scores) -> str:
     """All tables of the scores."""
     cells = _by_place(scores)
-    samplers = list(dict.fromkeys(sampler for sampler, _ in cells))
-    points = list(dict.fromkeys(point for _, point in cells))
     parts = [_head(scores)]
     for metric in HEADS:
-        if any(metric in cell["scores"] for each in cells.values() for cell in each):
-            parts.append(_of_metric(scores, cells, samplers, points, metric))
-            if scores["baseline"] and any(_has_spread(cell, metric) for each in cells.values() for cell in each):
-                parts.append(_differences(scores, cells, samplers, points, metric))
-    called = _grid(samplers, points, lambda sampler, point: _calls(cells.get((sampler, point), [])))
-    parts.append(f"## Calls of the model, counted\n\n{called}")
+        found = [cell["scores"][metric] for cell in scores["cells"] if metric in cell["scores"]]
+        if found:
+            parts.append(_of_metric(scores, cells, metric))
+            if scores["baseline"] and any(len(score["resampled"]) > 1 for score in found):
+                parts.append(_differences(cells, scores["baseline"], metric))
+
+    def calls(sampler: str, point: str) -> str:
+        return " / ".join(dict.fromkeys(str(cell["calls"]) for cell in cells.get((sampler, point), ())))
+
+    parts.append(f"## Calls of the model, counted\n\n{_grid(cells, calls)}")
     parts.append(_end(scores))
     return "\n\n".join(parts) + "\n"
 
@@ -120,40 +123,36 @@ def _end(scores: Scores) -> str:
     return "\n".join(lines)
 
 
-def _of_metric(scores: Scores, cells: Cells, samplers: list[str], points: list[str], metric: str) -> str:
+def _of_metric(scores: Scores, cells: Cells, metric: str) -> str:
     title = HEADS[metric]
     if metric in ("fid", "kid") and not _is_fid(scores):
         title += f": of {scores['extractor'].split(',')[0]} features, this is not {metric.upper()}"
-    shown = _grid(samplers, points, lambda sampler, point: _shown(cells.get((sampler, point), []), metric))
-    return f"## {title}\n\n{shown}"
-
-
-def _differences(scores: Scores, cells: Cells, samplers: list[str], points: list[str], metric: str) -> str:
-    base = scores["baseline"]
 
     def shown(sampler: str, point: str) -> str:
-        pairs = zip(cells.get((sampler, point), []), cells.get((base, point), []), strict=False)
-        texts = []
-        for cell, other in pairs:
-            if metric not in cell["scores"] or metric not in other["scores"]:
-                continue
-            difference = _score(cell["scores"][metric]).minus(_score(other["scores"][metric]))
-            width = difference.half_width
-            text = _with_width(difference, sign="+")
-            texts.append(f"**{text}**" if width is not None and abs(difference.value) > width else text)
-        return " / ".join(texts) or "–"
+        return " / ".join(map(_with_width, _scores(cells, sampler, point, metric)))
 
-    others = [sampler for sampler in samplers if sampler != base]
-    return f"Difference to {base}; bold where the interval leaves out 0:\n\n{_grid(others, points, shown)}"
+    return f"## {title}\n\n{_grid(cells, shown)}"
 
 
-def _grid(rows: list[str], columns: list[str], shown: Any) -> str:
-    return table.markdown([["", *columns], *([row, *(shown(row, column) for column in columns)] for row in rows)])
+def _differences(cells: Cells, base: str, metric: str) -> str:
+    def shown(sampler: str, point: str) -> str:
+        pairs = zip(_scores(cells, sampler, point, metric), _scores(cells, base, point, metric), strict=False)
+        return " / ".join(_difference(score.minus(other)) for score, other in pairs)
+
+    grid = _grid({place: found for place, found in cells.items() if place[0] != base}, shown)
+    return f"Difference to {base}; bold where the interval leaves out 0:\n\n{grid}"
 
 
-def _shown(cells: list[dict[str, Any]], metric: str) -> str:
-    found = [_score(cell["scores"][metric]) for cell in cells if metric in cell["scores"]]
-    return " / ".join(_with_width(score) for score in found) or "–"
+def _grid(cells: Cells, shown: Callable[[str, str], str]) -> str:
+    """A row for each sampler, a column for each point of the grid."""
+    samplers, points = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
+    rows = ([sampler, *(shown(sampler, point) or "–" for point in points)] for sampler in samplers)
+    return table.markdown([["", *points], *rows])
+
+
+def _difference(score: Score) -> str:
+    text, width = _with_width(score, sign="+"), score.half_width
+    return f"**{text}**" if width is not None and abs(score.value) > width else text
 
 
 def _with_width(score: Score, sign: str = "") -> str:
@@ -165,10 +164,6 @@ def _with_width(score: Score, sign: str = "") -> str:
     return f"{score.value:{sign}.{digits}f} ± {width:.{digits}f}"
 
 
-def _calls(cells: list[dict[str, Any]]) -> str:
-    return " / ".join(dict.fromkeys(str(cell["calls"]) for cell in cells)) or "–"
-
-
 def _by_place(scores: Scores) -> Cells:
     found: Cells = {}
     for cell in scores["cells"]:
@@ -177,8 +172,9 @@ def _by_place(scores: Scores) -> Cells:
     return found
 
 
-def _has_spread(cell: dict[str, Any], metric: str) -> bool:
-    return metric in cell["scores"] and len(cell["scores"][metric]["resampled"]) > 1
+def _scores(cells: Cells, sampler: str, point: str, metric: str) -> list[Score]:
+    """Of all repeats of a cell."""
+    return [_score(cell["scores"][metric]) for cell in cells.get((sampler, point), ()) if metric in cell["scores"]]
 
 
 def _score(found: dict[str, Any]) -> Score:
