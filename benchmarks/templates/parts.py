@@ -88,27 +88,14 @@ def by_two_experts(
     **widgets: Any,
 ) -> Node:
     """Two LML KSampler (Advanced): the first half of the steps by one model, the rest by the other."""
-    positive, negative = pair
-    linked = {"positive": positive, "negative": negative, "steps": steps} | widgets
+    both = {"positive": pair[0], "negative": pair[1], "steps": steps} | widgets
     first = {"add_noise": "enable", "start_at_step": 0, "end_at_step": steps // 2, "noise_seed": SEED}
     second = {"add_noise": "disable", "start_at_step": steps // 2, "end_at_step": steps, "noise_seed": 0}
-    node = "LMLKSamplerAdvanced"
-    half = canvas.add(
-        "sampling",
-        node,
-        "High noise: LML KSampler (Advanced)",
-        **{"model": models[0], "latent_image": latent, "return_with_leftover_noise": "enable"},
-        **linked,
-        **first,
-    )
-    return canvas.add(
-        "sampling",
-        node,
-        "Low noise: LML KSampler (Advanced)",
-        **{"model": models[1], "latent_image": half[0], "return_with_leftover_noise": "disable"},
-        **linked,
-        **second,
-    )
+    node, name = "LMLKSamplerAdvanced", "{} noise: LML KSampler (Advanced)"
+    high = {"model": models[0], "latent_image": latent, "return_with_leftover_noise": "enable"}
+    half = canvas.add("sampling", node, name.format("High"), **high, **both, **first)
+    low = {"model": models[1], "latent_image": half[0], "return_with_leftover_noise": "disable"}
+    return canvas.add("sampling", node, name.format("Low"), **low, **both, **second)
 
 
 def decoded(canvas: Canvas, latent: Output, vae: Output) -> Node:

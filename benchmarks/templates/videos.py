@@ -67,12 +67,7 @@ def _wan_files(canvas: Canvas) -> tuple[Output, Output]:
 
 
 def _wan(
-    canvas: Canvas,
-    models: tuple[Output, Output],
-    latent: Output,
-    pair: tuple[Output, Output],
-    vae: Output,
-    name: str,
+    canvas: Canvas, models: tuple[Output, Output], latent: Output, pair: tuple[Output, Output], vae: Output, name: str
 ) -> None:
     high, low = (canvas.add("prompts", "ModelSamplingSD3", model=model, shift=5.0) for model in models)
     run = {"steps": 20, "cfg": 3.5, "scheduler": "simple"}
