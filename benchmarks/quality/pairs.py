@@ -38,6 +38,8 @@ GROUPS = [
 Pair = tuple[str, str]
 """Sampler and scheduler."""
 Cell = dict[Pair, Record]
+Cells = dict[tuple[Condition, int], Cell]
+"""By setting and number of calls."""
 
 
 def settings() -> list[Condition]:
@@ -58,9 +60,9 @@ def tasks(names: Names, schedulers: Sequence[str], zoo: bool) -> Iterator[Task]:
                 yield Task(setting._replace(scheduler=scheduler), name, calls)
 
 
-def cells(records: Iterable[Record]) -> dict[tuple[Condition, int], Cell]:
+def cells(records: Iterable[Record]) -> Cells:
     """The pairs by setting and calls."""
-    result: dict[tuple[Condition, int], Cell] = defaultdict(dict)
+    result: Cells = defaultdict(dict)
     for record in records:
         condition = condition_of(record)
         key = condition._replace(scheduler=""), record["calls"]
@@ -79,7 +81,7 @@ def group_of(setting: Condition, calls: int) -> str:
     return f"{setting.family}, {setting.guidance}, {'4 to 12' if calls <= 12 else '20 to 50'} calls"
 
 
-def pair_table(found: dict[tuple[Condition, int], Cell], measure: str, schedulers: Sequence[str]) -> str:
+def pair_table(found: Cells, measure: str, schedulers: Sequence[str]) -> str:
     """Markdown: LML with each schedule against the best pair of each cell, and `euler` with `simple`."""
     ours = [(AUTO, scheduler) for scheduler in schedulers]
     rows = [["group", "cells", *(f"LML + {scheduler}" for _, scheduler in ours), " + ".join(COMMON)]]
@@ -96,7 +98,7 @@ def pair_table(found: dict[tuple[Condition, int], Cell], measure: str, scheduler
     return markdown(rows)
 
 
-def common_table(found: dict[tuple[Condition, int], Cell], ours: Pair) -> str:
+def common_table(found: Cells, ours: Pair) -> str:
     """Markdown: our pair against `euler` with `simple` on flow models, by number of calls."""
     rows = [["calls", "RMS, exact", "RMS, zoo", "median sample, exact", "median sample, zoo", "worst RMS"]]
     flow = {key: cell for key, cell in found.items() if key[0].path == "flow"}
@@ -111,7 +113,7 @@ def common_table(found: dict[tuple[Condition, int], Cell], ours: Pair) -> str:
     return markdown(rows)
 
 
-def as_close(found: dict[tuple[Condition, int], Cell], ours: Pair, calls: int = 8, theirs: int = 20) -> float:
+def as_close(found: Cells, ours: Pair, calls: int = 8, theirs: int = 20) -> float:
     """The share of the flow models where our pair with few calls is as close as `euler` with `simple` with more."""
     flow = [condition for condition, count in found if condition.path == "flow" and count == calls]
     return fmean(
@@ -119,7 +121,7 @@ def as_close(found: dict[tuple[Condition, int], Cell], ours: Pair, calls: int = 
     )
 
 
-def winners_table(found: dict[tuple[Condition, int], Cell], count: int = 8) -> str:
+def winners_table(found: Cells, count: int = 8) -> str:
     """Markdown: the pairs that are the best of a cell most often."""
     counted = Counter(best(cell, "rms") for cell in found.values())
     return markdown(

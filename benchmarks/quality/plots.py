@@ -10,10 +10,8 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .grid import AUTO, Condition
-from .summary import Block, geometric_mean, samplers_in, value
-
-Cells = dict[tuple[Condition, int], Block]
+from .grid import AUTO
+from .summary import Cells, geometric_mean, samplers_in, value
 
 PANELS = ("exact, no guidance", "exact, guided", "networks, no guidance", "networks, guided")
 LINES = (AUTO, "euler", "dpmpp_2m", "uni_pc", "sa_solver, eta 0", "deis")

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from statistics import fmean
 from typing import NamedTuple
 
@@ -21,46 +21,51 @@ Block = dict[str, Record]
 """The cells of one condition and one number of calls, by sampler."""
 
 
+Cells = dict[tuple[Condition, int], Block]
+"""All of them, by condition and number of calls."""
+
+FAMILIES = {"exact": "exact problems", "demo": "demo networks", "zoo": "zoo, reported half"}
+
+
 class Group(NamedTuple):
     """Cells whose ratio to the best peer is averaged, and what it is to be."""
 
     name: str
     measure: str
     goal: float
-    holds: Callable[[Condition, int], bool]
+    blocks: list[Block]
 
 
-FAMILIES = {"exact": "exact problems", "demo": "demo networks", "zoo": "zoo, reported half"}
+def groups(cells: Cells) -> list[Group]:
+    """All that there are cells of."""
+    found = []
 
+    def add(name: str, measure: str, goal: float, family: str, guidance: str | None, low: int, high: int) -> None:
+        mine = [
+            block
+            for (condition, calls), block in cells.items()
+            if condition.family == family and guidance in (None, condition.guidance) and low <= calls <= high
+        ]
+        if mine:
+            found.append(Group(f"{name}, {low} to {high} calls", measure, goal, mine))
 
-def _groups() -> list[Group]:
-    groups = []
     for measure, name in (("rms", "RMS"), ("median", "median sample")):
         for family, title in FAMILIES.items():
-            for guided, few in ((True, 0.95 if family == "zoo" else 0.9), (False, 1.0)):
+            for guidance, few in (("guided", 0.95 if family == "zoo" else 0.9), ("no guidance", 1.0)):
                 for low, high, goal in ((5, 12, few), (15, 50, 1.0)):
-                    text = f"{name}, {title}, {'guided' if guided else 'no guidance'}, {low} to {high} calls"
-                    groups.append(Group(text, measure, goal, _within(family, guided, low, high)))
+                    add(f"{name}, {title}, {guidance}", measure, goal, family, guidance, low, high)
     for low, high, goal in ((5, 6, 0.6), (8, 10, 0.8), (12, 50, 1.0)):
-        name = f"Fréchet to converged, {FAMILIES['exact']}, {low} to {high} calls"
-        groups.append(Group(name, "frechet_converged", goal, _within("exact", None, low, high)))
-    return groups
-
-
-def _within(family: str, guided: bool | None, low: int, high: int) -> Callable[[Condition, int], bool]:
-    def holds(condition: Condition, calls: int) -> bool:
-        return condition.family == family and guided in (None, condition.guided) and low <= calls <= high
-
-    return holds
+        add(f"Fréchet to converged, {FAMILIES['exact']}", "frechet_converged", goal, "exact", None, low, high)
+    return found
 
 
 def condition_of(record: Record) -> Condition:
     return Condition(**record["condition"])
 
 
-def blocks(records: Iterable[Record]) -> dict[tuple[Condition, int], Block]:
+def blocks(records: Iterable[Record]) -> Cells:
     """The cells by condition and calls, in the order of the grid."""
-    result: dict[tuple[Condition, int], Block] = defaultdict(dict)
+    result: Cells = defaultdict(dict)
     for record in records:
         result[condition_of(record), record["calls"]][record["entry"]] = record
     return dict(result)
@@ -77,7 +82,7 @@ def samplers_in(chosen: Iterable[Block]) -> list[str]:
     return list(dict.fromkeys(name for block in chosen for name in block))
 
 
-def ratios_to(cells: dict[tuple[Condition, int], Block], entry: str, peer: str) -> dict[tuple[Condition, int], float]:
+def ratios_to(cells: Cells, entry: str, peer: str) -> dict[tuple[Condition, int], float]:
     """The RMS of a sampler over that of another one, where that one has figures."""
     return {
         key: value(block.get(entry), "rms") / value(block[peer], "rms")
@@ -101,40 +106,37 @@ def ratio_to_best(block: Block, entry: str, measure: str) -> float:
     return value(block.get(entry), measure) / value(best_peer(block, measure), measure)
 
 
-def group_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) -> str:
-    """Markdown: the geometric mean ratio of a sampler to the best peer of each cell, by group, and its place by it."""
-    rows = [["cells of the group", "cells", f"{entry} / best peer", "goal", "place"]]
-    for group in _groups():
-        chosen = [block for key, block in cells.items() if group.holds(*key)]
-        if chosen:
-            means = {name: group_mean(chosen, name, group.measure) for name in samplers_in(chosen)}
-            whole = sorted(mean for mean in means.values() if mean < math.inf)
-            place = f"{whole.index(means[entry]) + 1} of {len(whole)}"
-            rows.append([group.name, str(len(chosen)), f"{means[entry]:.2f}", f"≤ {group.goal:g}", place])
+def group_table(cells: Cells) -> str:
+    """Markdown: the geometric mean ratio of LML auto to the best peer of each cell, by group, and its place by it."""
+    rows = [["cells of the group", "cells", f"{AUTO} / best peer", "goal", "place"]]
+    for group in groups(cells):
+        means = {name: group_mean(group, name) for name in samplers_in(group.blocks)}
+        whole = sorted(mean for mean in means.values() if mean < math.inf)
+        place = f"{whole.index(means[AUTO]) + 1} of {len(whole)}"
+        rows.append([group.name, str(len(group.blocks)), f"{means[AUTO]:.2f}", f"≤ {group.goal:g}", place])
     return markdown(rows)
 
 
-def group_mean(chosen: Iterable[Block], entry: str, measure: str) -> float:
+def group_mean(group: Group, entry: str) -> float:
     """The geometric mean ratio of a sampler to the best peer of each cell; infinity where it lacks figures."""
-    return geometric_mean(ratio_to_best(block, entry, measure) for block in chosen)
+    return geometric_mean(ratio_to_best(block, entry, group.measure) for block in group.blocks)
 
 
-def ranking_table(cells: dict[tuple[Condition, int], Block]) -> str:
+def ranking_table(cells: Cells) -> str:
     """Markdown: what `group_table` says, for every sampler; `-` where one has no figures in some of the cells."""
-    groups = [(group, [block for key, block in cells.items() if group.holds(*key)]) for group in _groups()]
-    groups = [(group, chosen) for group, chosen in groups if chosen]
-    rows = [["sampler", *(group.name for group, _ in groups)]]
+    found = groups(cells)
+    rows = [["sampler", *(group.name for group in found)]]
     for name in samplers_in(cells.values()):
-        means = [group_mean(chosen, name, group.measure) for group, chosen in groups]
+        means = [group_mean(group, name) for group in found]
         rows.append([name, *(f"{mean:.2f}" if mean < math.inf else "-" for mean in means)])
     return markdown(rows)
 
 
-def single_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) -> str:
-    """Markdown: how often a sampler is better than single peers, and its worst cell."""
+def single_table(cells: Cells) -> str:
+    """Markdown: how often LML auto is better than single peers, and its worst cell."""
     rows = [["against", "better in RMS", "geometric mean", "worst ratio", "in the cell"]]
     for peer in SINGLE:
-        ratios = ratios_to(cells, entry, peer)
+        ratios = ratios_to(cells, AUTO, peer)
         if not ratios:
             continue
         (condition, calls), worst = max(ratios.items(), key=lambda item: item[1])
@@ -144,7 +146,7 @@ def single_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO) -
     return markdown(rows)
 
 
-def harm_table(cells: dict[tuple[Condition, int], Block], count: int = 8) -> str:
+def harm_table(cells: Cells, count: int = 8) -> str:
     """Markdown: how often a sampler does harm, for those that do least; of those with figures in every cell."""
     others = [name for name in samplers_in(cells.values()) if name != "euler"]
     ratios = {name: list(ratios_to(cells, name, "euler").values()) for name in others}
@@ -158,10 +160,10 @@ def harm_table(cells: dict[tuple[Condition, int], Block], count: int = 8) -> str
     return markdown(rows)
 
 
-def loss_table(cells: dict[tuple[Condition, int], Block], entry: str = AUTO, count: int = 15) -> str:
-    """Markdown: the cells where a sampler is furthest behind the best peer, and which that is."""
-    ratios = {key: ratio_to_best(block, entry, "rms") for key, block in cells.items()}
-    rows = [["cell", f"{entry} / best peer", "best peer"]]
+def loss_table(cells: Cells, count: int = 15) -> str:
+    """Markdown: the cells where LML auto is furthest behind the best peer, and which that is."""
+    ratios = {key: ratio_to_best(block, AUTO, "rms") for key, block in cells.items()}
+    rows = [["cell", f"{AUTO} / best peer", "best peer"]]
     for key in sorted(ratios, key=lambda key: -ratios[key])[:count]:
         if ratios[key] > 1:
             condition, calls = key
