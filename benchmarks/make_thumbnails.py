@@ -103,18 +103,14 @@ def steps_of(workflow: dict[str, Any]) -> int:
     """How many steps it takes: of the first node that is asked for them.
 
     Raises:
-        StopIteration: no node is.
+        LookupError: no node is.
     """
-    asked = (dict(zip(_widgets(node), _values(node), strict=False)) for node in workflow["nodes"])
-    return next(values["steps"] for values in asked if "steps" in values)
-
-
-def _widgets(node: dict[str, Any]) -> list[str]:
-    return [port["name"] for port in node["inputs"] if "widget" in port]
-
-
-def _values(node: dict[str, Any]) -> list[Any]:
-    return [value for value in node["widgets_values"] if value not in ("fixed", "randomize")]
+    for node in workflow["nodes"]:
+        names = [port["name"] for port in node["inputs"] if "widget" in port]
+        values = [value for value in node["widgets_values"] if value not in ("fixed", "randomize")]
+        if "steps" in names:
+            return dict(zip(names, values, strict=False))["steps"]
+    raise LookupError("no node is asked for its steps")
 
 
 def main() -> None:
