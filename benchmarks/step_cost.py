@@ -97,14 +97,10 @@ def corrections(x: Tensor) -> dict[str, Run]:
     """The correction of one step as released, as `correct` does it, and as the loop does it in relative damping."""
     previous = x + 0.1 * torch.randn_like(x)
     energy = inner(previous, previous)
-
-    def loop() -> Tensor:
-        return turn_away(x, measure_turn(x, previous, previous_energy=energy), (1.0, 0.0), 0.1)
-
     return {
         "released": lambda: correct_released(x, previous, 1.0, 0.1),
         "correct": lambda: correct(x, previous, 1.0, 0.1),
-        "loop": loop,
+        "loop": lambda: turn_away(x, measure_turn(x, previous, previous_energy=energy), (1.0, 0.0), 0.1),
     }
 
 
