@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,22 +43,18 @@ def score(
     about = {cell.cell.name: counted(cell) for cell in whole}
     check_equal(suite, about)
     real = real or suite.reference
-    resampled = measures.picks(suite.pictures, RESAMPLES)
-    found: dict[str, dict[str, Score]] = {cell.cell.name: {} for cell in whole}
     scores = _head(suite, store)
+    found: list[Iterable[dict[str, Score]]] = []
     if any(metric in suite.metrics for metric in NEEDS_FEATURES):
         extractor = Extractor(suite.extractor, weights)
         scores |= {"extractor": extractor.identity, "reference": real}
-        _of_features(suite, store, whole, extractor, real, resampled, found)
+        found.append(_of_features(suite, store, whole, extractor, real))
     if "clip_score" in suite.metrics or "cmmd" in suite.metrics:
-        _of_clip(suite, whole, clip, real, resampled, found)
+        found.append(_of_clip(suite, whole, clip, real))
     if "seconds" in suite.metrics:
-        for name, said in about.items():
-            found[name]["seconds"] = Score(said["seconds"], np.empty(0))
-    scores |= {
-        "missing": {cell.cell.name: cell.missing for cell in everything if cell.missing},
-        "cells": [_entry(cell, about[cell.cell.name], found[cell.cell.name]) for cell in whole],
-    }
+        found.append({"seconds": Score(said["seconds"], np.empty(0))} for said in about.values())
+    scores["missing"] = {cell.cell.name: cell.missing for cell in everything if cell.missing}
+    scores["cells"] = [_entry(cell, about[cell.cell.name], parts) for cell, *parts in zip(whole, *found, strict=True)]
     store.write(store.folder / "scores.json", json.dumps(scores, indent=1).encode())
     return scores
 
@@ -86,64 +82,50 @@ def _head(suite: Suite, store: Store) -> Scores:
     }
 
 
-def _entry(cell: Made, about: dict[str, Any], scores: dict[str, Score]) -> dict[str, Any]:
+def _entry(cell: Made, about: dict[str, Any], parts: list[dict[str, Score]]) -> dict[str, Any]:
     kept = {key: value for key, value in about.items() if key != "column"}
-    found = {name: {"value": each.value, "resampled": each.resampled.tolist()} for name, each in scores.items()}
+    scores = (item for part in parts for item in part.items())
+    found = {name: {"value": each.value, "resampled": each.resampled.tolist()} for name, each in scores}
     name, point = cell.cell.sampler.name, cell.cell.point
     return {"sampler": name, "point": point, "repeat": cell.cell.repeat, **kept, "scores": found}
 
 
 def _of_features(
-    suite: Suite,
-    store: Store,
-    whole: list[Made],
-    extractor: Extractor,
-    real_name: str,
-    resampled: list[Any],
-    found: dict[str, dict[str, Score]],
-) -> None:
+    suite: Suite, store: Store, whole: list[Made], extractor: Extractor, real_name: str
+) -> Iterator[dict[str, Score]]:
+    """The scores of each cell."""
     if not real_name:
         raise EvaluationError("The suite names no reference: give the real pictures with --reference.")
-    folder = store.folder / "features"
-    path = folder / f"real-{_short(real_name, extractor.identity)}.npz"
-    real = _kept(path, extractor, partial(reference, real_name, extractor))
+
+    def kept(kind: str, what: str, take: Callable[[], Features]) -> Features:
+        """Features, taken once."""
+        path = store.folder / "features" / f"{kind}{_short(what, extractor.identity)}.npz"
+        if not path.exists():
+            save(path, take(), extractor.identity)
+        return load(path, extractor.identity)
+
+    real = kept("real-", real_name, partial(reference, real_name, extractor))
     frechet = Frechet(real) if "fid" in suite.metrics else None
+    resampled = measures.picks(suite.pictures, RESAMPLES)
     for cell in whole:
         units = " ".join(path.stem for path in cell.paths)
-        path = folder / f"{_short(units, extractor.identity)}.npz"
-        features = _kept(path, extractor, partial(_features_of, cell, extractor))
+        features = kept("", units, lambda cell=cell: extractor(picture for picture, _ in cell.pictures()))
         if len(features) != suite.pictures:
             raise EvaluationError(
                 f"{cell.cell.name} has {len(features)} pictures, others {suite.pictures}: not comparable."
             )
-        scores = found[cell.cell.name]
+        scores = {}
         if frechet is not None:
             scores["fid"] = frechet.score(features, resampled)
         if "kid" in suite.metrics:
             scores["kid"] = measures.kid(features, real, resampled)
         if "prc" in suite.metrics:
             scores |= measures.precision_recall(features, real)
+        yield scores
 
 
-def _features_of(cell: Made, extractor: Extractor) -> Features:
-    return extractor(picture for picture, _ in cell.pictures())
-
-
-def _kept(path: Path, extractor: Extractor, take: Callable[[], Features]) -> Features:
-    """Features, taken once."""
-    if not path.exists():
-        save(path, take(), extractor.identity)
-    return load(path, extractor.identity)
-
-
-def _of_clip(
-    suite: Suite,
-    whole: list[Made],
-    folder: Path | None,
-    real_name: str,
-    resampled: list[Any],
-    found: dict[str, dict[str, Score]],
-) -> None:
+def _of_clip(suite: Suite, whole: list[Made], folder: Path | None, real_name: str) -> Iterator[dict[str, Score]]:
+    """The scores of each cell."""
     if folder is None:
         raise EvaluationError("clip_score and cmmd need a CLIP model: give its folder with --clip.")
     clip, real = Clip(folder), None
@@ -151,13 +133,15 @@ def _of_clip(
         if not real_name or not Path(real_name).is_dir():
             raise EvaluationError("cmmd needs a folder of real pictures: give it with --reference.")
         real = clip.pictures(in_folder(Path(real_name)))
+    resampled = measures.picks(suite.pictures, RESAMPLES)
     for cell in whole:
-        scores = found[cell.cell.name]
+        scores = {}
         if "clip_score" in suite.metrics:
             pairs = ((picture, prompt["prompt"]) for picture, prompt in cell.pictures())
             scores["clip_score"] = measures.mean(clip.scores(pairs), resampled)
         if real is not None:
             scores["cmmd"] = cmmd(clip.pictures(picture for picture, _ in cell.pictures()), real)
+        yield scores
 
 
 def _short(*parts: str) -> str:
