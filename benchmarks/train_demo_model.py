@@ -15,7 +15,6 @@ from shapes import RGB
 from stones import draw
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
 STEPS = 5000
 BATCH = 16
@@ -97,11 +96,7 @@ def train(
         tokens = drop_labels(tokens_of(shape, color), generator)
         return error(network, draw(shape, color, generator), tokens, generator)
 
-    progress, mean = tqdm(training.train(network, loss_of, STEPS, average), total=STEPS), 1.0
-    for step, loss in enumerate(progress):
-        mean += (loss - mean) / 100
-        if step % 100 == 99:
-            progress.set_postfix(loss=f"{mean:.4f}")
+    for step, _ in enumerate(training.train(network, loss_of, STEPS, average, "stones")):
         if step % SAVE_EVERY == SAVE_EVERY - 1 or step == STEPS - 1:
             save(average.module)
 

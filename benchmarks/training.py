@@ -1,11 +1,14 @@
 """How the networks are trained: AdamW whose rate rises over a few steps and falls as a cosine, and averaged weights."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+from tqdm import trange
 
 RATE = 1.5e-3
 WARM_UP = 200
@@ -14,14 +17,15 @@ AVERAGE = 0.998
 
 
 def train(
-    network: nn.Module, loss_of: Callable[[], Tensor], steps: int, average: AveragedModel, rate: float = RATE
+    network: nn.Module, loss_of: Callable[[], Tensor], steps: int, average: AveragedModel, name: str, rate: float = RATE
 ) -> Iterator[float]:
-    """Train for a number of steps, and give the loss of each; `average` follows the weights."""
+    """Train for a number of steps beside a bar, and give the loss of each; `average` follows the weights."""
     optimizer = torch.optim.AdamW(network.parameters(), rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-3
     )
-    for _ in range(steps):
+    recent: deque[float] = deque(maxlen=100)
+    for _ in (progress := trange(steps, desc=name)):
         loss = loss_of()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -29,4 +33,6 @@ def train(
         optimizer.step()
         schedule.step()
         average.update_parameters(network)
-        yield loss.item()
+        recent.append(loss.item())
+        progress.set_postfix(loss=f"{fmean(recent):.4f}", refresh=False)
+        yield recent[-1]

@@ -83,10 +83,6 @@ class Problem:
         return self.spec.shape
 
     @property
-    def classes(self) -> int:
-        return self.spec.classes
-
-    @property
     def shift(self) -> float:
         """The schedule's shift of a flow network; 1 on a VE path."""
         return self.spec.shift
@@ -120,7 +116,7 @@ class Problem:
     def denoise(self, x: Tensor, sigma: Tensor | float, label: Tensor | None = None) -> Tensor:
         """E[x0 | x] in float32, given back in x's dtype: sigma a number or `[B]`, label `[B]` or None for none."""
         state, sigma = x.float(), torch.as_tensor(sigma, dtype=torch.float32).expand(len(x))
-        label = torch.full((len(x),), self.classes) if label is None else label
+        label = torch.full((len(x),), self.spec.classes) if label is None else label
         _, skip, out = scales(self.spec.target, column(sigma, state), self.sigma_data)
         return (skip * state + out * self.predict(state, sigma, label)).to(x.dtype)
 
@@ -129,13 +125,13 @@ class Problem:
         if labels is None or cfg == 1:
             return self.denoise(x, sigma, labels)
         sigma = torch.as_tensor(sigma, dtype=torch.float32).expand(len(x))
-        both = torch.cat([labels, torch.full_like(labels, self.classes)])
+        both = torch.cat([labels, torch.full_like(labels, self.spec.classes)])
         labelled, none = self.denoise(torch.cat([x, x]), torch.cat([sigma, sigma]), both).chunk(2)
         return none + cfg * (labelled - none)
 
     def labels(self, count: int) -> Tensor | None:
         """Labels of `count` samples, every seventh class in turn so that few show many; None without classes."""
-        return 7 * torch.arange(count) % self.classes if self.classes else None
+        return 7 * torch.arange(count) % self.spec.classes if self.spec.classes else None
 
     def start(self, count: int, seed: int = 17) -> Tensor:
         """The noise that a run starts from, `[count, *shape]`: sigma_max n, or n on a flow path."""

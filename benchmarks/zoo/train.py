@@ -7,6 +7,7 @@ go to `.zoo/NAME.safetensors` (or the folder in LML_ZOO) with what is known of t
 import math
 import time
 from collections.abc import Callable
+from statistics import fmean
 
 import torch
 from safetensors.torch import save_file
@@ -59,8 +60,9 @@ def denoising(problem: Problem, draw: Callable[[Problem, int, torch.Generator], 
     """
 
     def loss(clean: Tensor, label: Tensor, generator: torch.Generator) -> Tensor:
-        dropped = torch.rand(len(label), generator=generator) < (NO_LABEL if problem.classes else 1)
-        label = torch.where(dropped, problem.classes, label)
+        classes = problem.spec.classes
+        dropped = torch.rand(len(label), generator=generator) < (NO_LABEL if classes else 1)
+        label = torch.where(dropped, classes, label)
         noise = torch.randn(clean.shape, generator=generator)
         sigma = draw(problem, len(clean), generator)
         errors = error(problem, noisy(problem, clean, sigma, noise), sigma, label, clean)
@@ -87,13 +89,8 @@ def fit(problem: Problem, loss_of: Loss, steps: int, rate: float = RATE) -> tupl
         picks = torch.randint(len(values), (problem.spec.batch,), generator=generator)
         return loss_of(values[picks].float() * problem.spec.width, labels[picks], generator)
 
-    losses = []
-    for step, loss in enumerate(train(problem.module, loss_of_batch, steps, average, rate)):
-        losses.append(loss)
-        if step % 250 == 249:
-            print(f"{problem.name} {step + 1}/{steps}: {sum(losses[-250:]) / 250:.4f}", flush=True)
-    last = losses[-max(1, steps // 10) :]
-    return average.module, sum(last) / len(last)
+    losses = list(train(problem.module, loss_of_batch, steps, average, problem.name, rate))
+    return average.module, fmean(losses[-max(1, steps // 10) :])
 
 
 def make(problem: Problem, loss_of: Loss, steps: int, rate: float = RATE) -> None:
