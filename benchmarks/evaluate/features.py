@@ -65,19 +65,11 @@ class EfficientNetLite0(FeatureExtractorBase):
         return (self.network.extract_features((pictures - 127) / 128).mean((2, 3)),)
 
 
-class Stones(torch.utils.data.Dataset[Tensor]):
-    """What the demo model was trained on: the same number of pictures of every shape and color."""
-
-    def __init__(self, root: str | None = None, download: bool = False) -> None:
-        labels = torch.arange(STONES_COUNT)
-        drawn = draw(labels % 4, labels // 4 % 6, torch.Generator().manual_seed(0))
-        self.pictures = ((drawn / 2 + 0.5) * 255).round().clamp(0, 255).to(torch.uint8)
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self.pictures[index]
+def stones(root: str | None = None, download: bool = False) -> Tensor:
+    """What the demo model was trained on: the same number of pictures of every shape and color, as a data set."""
+    labels = torch.arange(STONES_COUNT)
+    drawn = draw(labels % 4, labels // 4 % 6, torch.Generator().manual_seed(0))
+    return ((drawn / 2 + 0.5) * 255).round().clamp(0, 255).to(torch.uint8)
 
 
 def register() -> None:
@@ -85,7 +77,7 @@ def register() -> None:
     if LITE not in FEATURE_EXTRACTORS_REGISTRY:
         register_feature_extractor(LITE, EfficientNetLite0)
     if STONES not in DATASETS_REGISTRY:
-        register_dataset(STONES, Stones)
+        register_dataset(STONES, stones)
 
 
 class Extractor:

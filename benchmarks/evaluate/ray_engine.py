@@ -8,6 +8,7 @@ try for ever.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,16 @@ class Actor:
 
     def __init__(self, make: MakeWorker, number: int) -> None:
         self._make, self._number = make, number
-        self._worker: Worker | None = None
+
+    @cached_property
+    def _worker(self) -> Worker:
+        return self._make(self._number)
 
     def about(self) -> About:
-        return self._started().about()
+        return self._worker.about()
 
     def make(self, unit: Unit) -> bytes:
-        return self._started().make(unit)
-
-    def _started(self) -> Worker:
-        if self._worker is None:
-            self._worker = self._make(self._number)
-        return self._worker
+        return self._worker.make(unit)
 
 
 class RayWorker:

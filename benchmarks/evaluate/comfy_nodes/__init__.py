@@ -105,12 +105,7 @@ class SamplerEvaluationKeep:
 
     def keep(self, images: Any, model: Any) -> dict[str, Any]:
         record: Record = model.attachments[KEY]
-        about = {
-            "calls": record.calls,
-            "sigmas": record.sigmas,
-            "seconds": record.seconds,
-            "dtype": str(model.model_dtype()),
-        }
+        about = vars(record) | {"dtype": str(model.model_dtype())}
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as file:
             for place, image in enumerate((images.cpu().numpy() * 255 + 0.5).clip(0, 255).astype(np.uint8)):
