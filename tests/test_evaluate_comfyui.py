@@ -17,7 +17,7 @@ from evaluate import engines, export, pictures, scoring, suite, tables, units
 from evaluate.errors import EvaluationError
 from evaluate.store import Store
 from evaluate.worker import ComfyWorker, OwnComfyWorker
-from evaluations import DEMO, SMALL, SMALL_UNITS, make_all, small_suite, written
+from evaluations import SMALL, SMALL_UNITS, TWO, make_all, small_suite, written
 from PIL import Image
 
 
@@ -186,8 +186,7 @@ def test_the_folders_of_t2i_compbench(server: Client, tmp_path: Path) -> None:
         ("[2, 3]", "[2]"),
         ("pictures = 8", "pictures = 6"),
     )
-    path = written(tmp_path, *SMALL, *changes, text=DEMO[: DEMO.index('[[samplers]]\nname = "dpmpp_2m"')])
-    chosen, store = suite.load(path), Store(tmp_path / "out")
+    chosen, store = suite.load(written(tmp_path, *SMALL, *TWO, *changes)), Store(tmp_path / "out")
     todo = units.units(chosen)
     make_all(store, todo[:-1], [ComfyWorker(server.address)])
     with pytest.raises(EvaluationError, match=r"euler, steps 2 is not complete \(1 units are missing\)"):

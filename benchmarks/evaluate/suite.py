@@ -44,7 +44,7 @@ class Sampler:
     """One row of the table."""
 
     name: str
-    node: dict[str, Any]
+    node: dict[str, Any] = field(default_factory=dict)
     """The node that makes the SAMPLER, in API form: see `units.sampler_node`. Widgets left out have their defaults."""
     spacing: Literal["", "leading", "linspace", "trailing"] = ""
     """Its own timesteps, by diffusers' name of the rule (tables as published)."""

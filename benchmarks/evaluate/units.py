@@ -113,10 +113,14 @@ def cell_workflow(suite: Suite, cell: Cell, template: Workflow) -> Workflow:
 
 
 def sampler_node(cell: Cell) -> dict[str, Any]:
-    """The node of a cell's sampler; a value "{steps}" stands for its number of steps, and so for what else varies."""
+    """The node of a cell's sampler; without one, the sampler of its name in ComfyUI's list.
+
+    A value "{steps}" stands for its number of steps, and so for what else varies.
+    """
+    node = cell.sampler.node or {"class_type": "KSamplerSelect", "inputs": {"sampler_name": cell.sampler.name}}
     values = {f"{{{axis}}}": value for axis, value in cell.point.items()}
-    inputs = {name: values.get(value, value) for name, value in cell.sampler.node.get("inputs", {}).items()}
-    return {"class_type": cell.sampler.node["class_type"], "inputs": inputs}
+    inputs = {name: values.get(value, value) for name, value in node.get("inputs", {}).items()}
+    return {"class_type": node["class_type"], "inputs": inputs}
 
 
 def filled(workflow: Workflow, inputs: dict[str, str], values: dict[str, Any]) -> Workflow:
