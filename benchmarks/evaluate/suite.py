@@ -65,13 +65,13 @@ class ModelFile:
 
 @dataclass(frozen=True, config=STRICT)
 class Nodes:
-    """Places in the workflow."""
+    """Places in the workflow; left out, those of the workflows that ship."""
 
-    model: str
+    model: str = "guider.model"
     """The input `node.input` through which the sampler gets its model."""
-    pictures: str
+    pictures: str = "decode"
     """The node whose first output is the pictures."""
-    sampler: str
+    sampler: str = "sampler"
     """The node that makes the SAMPLER."""
 
 
@@ -95,12 +95,12 @@ class Suite:
     pictures: PositiveInt
     """Of each cell."""
     metrics: tuple[Literal["fid", "kid", "prc", "clip_score", "cmmd", "seconds"], ...]
-    nodes: Nodes
     inputs: dict[str, str]
     """By what is filled in: the input `node.input` that it goes to."""
     samplers: tuple[Sampler, ...]
     grid: dict[str, tuple[Any, ...]]
     """The columns of the table: steps, and what else varies."""
+    nodes: Nodes = Nodes()
     batch: PositiveInt = 1
     """Pictures of one run, made from one noise."""
     runs: PositiveInt = 16
