@@ -24,8 +24,8 @@ BOUNDARY = 0.875
 LOWEST = 0.02
 """Least share of the schedule that is left at a level learnt from."""
 
-Step = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""Moves states `[B, ...]` from one share of the schedule `[B]` to another, with labels `[B]`."""
+Step = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+"""Moves states `[B, ...]` from one share of the schedule `[B]` to another, with labels `[B]` or none."""
 
 
 def shifted(share: Tensor, shift: float) -> Tensor:
@@ -36,7 +36,7 @@ def shifted(share: Tensor, shift: float) -> Tensor:
 def euler(problem: Problem, cfg: float) -> Step:
     """One plain step of a network."""
 
-    def step(x: Tensor, share: Tensor, end: Tensor, label: Tensor) -> Tensor:
+    def step(x: Tensor, share: Tensor, end: Tensor, label: Tensor | None) -> Tensor:
         sigma, below = shifted(share, problem.shift), shifted(end, problem.shift)
         ratio = column(below / sigma, x)
         return ratio * x + (1 - ratio) * problem.guided(x, sigma, cfg, label)
@@ -48,7 +48,7 @@ def midpoint(problem: Problem, cfg: float) -> Step:
     """A step of second order."""
     plain = euler(problem, cfg)
 
-    def step(x: Tensor, share: Tensor, end: Tensor, label: Tensor) -> Tensor:
+    def step(x: Tensor, share: Tensor, end: Tensor, label: Tensor | None) -> Tensor:
         sigma, below = shifted(share, problem.shift), shifted(end, problem.shift)
         between = (sigma + below) / 2
         back = between / (problem.shift - (problem.shift - 1) * between)
@@ -62,7 +62,7 @@ def midpoint(problem: Problem, cfg: float) -> Step:
 def twice(plain: Step) -> Step:
     """Two steps over the halves."""
 
-    def step(x: Tensor, share: Tensor, end: Tensor, label: Tensor) -> Tensor:
+    def step(x: Tensor, share: Tensor, end: Tensor, label: Tensor | None) -> Tensor:
         half = (share + end) / 2
         return plain(plain(x, share, half, label), half, end, label)
 
