@@ -24,10 +24,6 @@ SETTINGS = [
 PROBLEMS = {name: mixture(parametrization=name) for name in ("ve", "flow")}
 
 
-def start(problem: str, sigma: float, *shape: int) -> Tensor:
-    return noise(*(shape or (4, 8))) * sigma
-
-
 def run(
     sigmas: list[float],
     settings: LMLSettings = SETTINGS[0],
@@ -36,12 +32,8 @@ def run(
     **options: Any,
 ) -> Tensor:
     schedule = torch.tensor(sigmas, dtype=torch.float64)
-    x = start(problem, sigmas[0]) if x is None else x
-
-    def model(x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
-        return PROBLEMS[problem].denoise(x, sigma)
-
-    options = {"model": model, "parametrization": problem} | options
+    x = noise(4, 8) * sigmas[0] if x is None else x
+    options = {"model": PROBLEMS[problem].denoise, "parametrization": problem} | options
     return core_runs.run(x=x, sigmas=schedule, settings=settings, **options)
 
 
@@ -90,7 +82,7 @@ def test_the_way_up_and_back_is_closer_than_that_of_euler(settings: LMLSettings,
     """Inversion, as FlipSigmas makes it."""
     scale = 1.0 if problem == "ve" else 0.12
     falling = [8 * 0.8**index * scale for index in range(20)]
-    picture = run([*falling, 0.0], problem=problem, x=start(problem, falling[0], 64, 8))
+    picture = run([*falling, 0.0], problem=problem, x=noise(64, 8) * falling[0])
     up = run(falling[::-1], settings, problem, picture)
     torch.testing.assert_close(up, euler(falling[::-1], problem, picture))
     back = (run(falling, settings, problem, up) - picture).norm()
@@ -111,7 +103,7 @@ def test_above_pure_noise_a_flow_model_is_stepped_plainly(settings: LMLSettings,
 def test_one_float_around_pure_noise_is_pure_noise(settings: LMLSettings) -> None:
     rest = [0.8, 0.5, 0.2, 0.0]
     results = [
-        run([first, *rest], settings, "flow", start("flow", 1.0), extra_args={"seed": 1})
+        run([first, *rest], settings, "flow", noise(4, 8), extra_args={"seed": 1})
         for first in (0.99999994, 1.0, 1.0000001)
     ]
     for other in (results[0], results[2]):
@@ -136,7 +128,7 @@ def test_the_report_says_where_a_step_was_plain() -> None:
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("masked", [False, True])
 def test_parts_are_stepped_as_if_each_were_alone(settings: LMLSettings, masked: bool) -> None:
-    sizes, whole = [8, 24], start("ve", 8.0, 3, 1, 32)
+    sizes, whole = [8, 24], noise(3, 1, 32) * 8
     mask = torch.ones(1, 1, 32, dtype=torch.float64)
     mask[..., 5:8] = mask[..., 20:] = 0
 

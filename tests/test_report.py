@@ -20,12 +20,8 @@ from torch import Tensor
 from lml_sampler import LMLSettings, Recorder
 from lml_sampler.diagnostics import StepReport
 
-MIXTURE = mixture()
 STATE = noise(3, 8) * 8
-
-
-def model(x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
-    return MIXTURE.denoise(x, sigma)
+model = mixture().denoise
 
 
 def record(sigmas: Tensor = SIGMAS, **options: Any) -> tuple[Tensor, list[StepReport]]:

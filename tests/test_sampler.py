@@ -6,15 +6,15 @@ import core_runs
 import pytest
 import torch
 from core_runs import SIGMAS
-from problems import mixture, noise
+from problems import Denoiser, mixture, noise
 from torch import Tensor
 
 from lml_sampler import LMLSettings
 
-MIXTURE = mixture()
+DENOISE = mixture().denoise
 
 
-def run(x: Tensor, sigmas: Tensor = SIGMAS, model: Any = MIXTURE.denoise, **options: Any) -> Tensor:
+def run(x: Tensor, sigmas: Tensor = SIGMAS, model: Denoiser = DENOISE, **options: Any) -> Tensor:
     return core_runs.run(model, x, sigmas, **options)
 
 
@@ -22,14 +22,12 @@ def run(x: Tensor, sigmas: Tensor = SIGMAS, model: Any = MIXTURE.denoise, **opti
 @pytest.mark.parametrize("target", ["score", "increment"])
 @pytest.mark.parametrize("mode", ["adaptive", "relative", "absolute"])
 def test_kappa_zero_and_an_empty_window_are_the_plain_scheme_bit_for_bit(scheme: str, target: str, mode: str) -> None:
-    x = noise(4, 8).to(torch.float32) * 8
+    x, sigmas = noise(4, 8).float() * 8, SIGMAS.float()
     options = {"scheme": scheme, "order": 1 if scheme == "ddim" else 3, "damping_mode": mode}
-    plain = run(x, SIGMAS.float(), model=mixture32, kappa=0.0, **options)
-    assert torch.equal(run(x, SIGMAS.float(), model=mixture32, kappa=0.0, target=target, **options), plain)
-    outside = run(x, SIGMAS.float(), model=mixture32, start_percent=1.0, target=target, **options)
-    assert torch.equal(outside, plain)
-    corrected = run(x, SIGMAS.float(), model=mixture32, target=target, **options)
-    assert not torch.allclose(corrected, plain)
+    plain = run(x, sigmas, kappa=0.0, **options)
+    assert torch.equal(run(x, sigmas, kappa=0.0, target=target, **options), plain)
+    assert torch.equal(run(x, sigmas, start_percent=1.0, target=target, **options), plain)
+    assert not torch.allclose(run(x, sigmas, target=target, **options), plain)
 
 
 @pytest.mark.parametrize("scheme", ["ddim", "dpmsolver", "dpmsolver++"])
@@ -54,8 +52,8 @@ def test_the_short_first_order_is_the_general_one(scheme: str, parametrization: 
 )
 @pytest.mark.parametrize("kappa", [5e-324, 3.4e-50, 1e-38, 1e-30])
 def test_hardly_any_kappa_is_none(scheme: str, mode: str, kappa: float) -> None:
-    x, sigmas = noise(4, 8).to(torch.float32) * 8, SIGMAS.float()
-    options = {"model": mixture32, "scheme": scheme, "damping_mode": mode, "kappa_curve": ((0.0, 0.5),)}
+    x, sigmas = noise(4, 8).float() * 8, SIGMAS.float()
+    options = {"scheme": scheme, "damping_mode": mode, "kappa_curve": ((0.0, 0.5),)}
     plain = run(x, sigmas, kappa=0.0, **options)
     torch.testing.assert_close(run(x, sigmas, kappa=kappa, **options), plain, rtol=1e-5, atol=1e-5)
 
@@ -75,24 +73,19 @@ def test_lambda_leads_steadily_to_the_plain_scheme(scheme: str, mode: str) -> No
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kappa", [5e-324, 1e-30, 1e-5, 1.0])
 def test_lambda_zero_is_defined_in_every_mode(dtype: torch.dtype, kappa: float) -> None:
-    x = noise(4, 8).to(dtype) * 8
-    options = {"model": mixture32, "scheme": "ddim", "damping_mode": "absolute", "damping": 0.0, "kappa": kappa}
-    assert run(x, SIGMAS.to(dtype), **options).isfinite().all()
-    still = {"model": lambda x, sigma: torch.zeros_like(x)}  # the direction never turns
-    torch.testing.assert_close(run(x, SIGMAS.to(dtype), **(options | still)), torch.zeros_like(x), atol=1e-5, rtol=0)
-
-
-def mixture32(x: Tensor, sigma: Tensor) -> Tensor:
-    return MIXTURE.denoise(x.double(), sigma.double()).to(x.dtype)
+    x, sigmas = noise(4, 8).to(dtype) * 8, SIGMAS.to(dtype)
+    options = {"scheme": "ddim", "damping_mode": "absolute", "damping": 0.0, "kappa": kappa}
+    assert run(x, sigmas, **options).isfinite().all()
+    still = run(x, sigmas, model=lambda x, sigma: torch.zeros_like(x), **options)  # the direction never turns
+    torch.testing.assert_close(still, torch.zeros_like(x), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("scheme", "mode"), [("auto", "adaptive"), ("ddim", "adaptive"), ("ddim", "relative")])
 def test_unit_free_damping_does_not_see_the_size_of_the_latent(scheme: str, mode: str) -> None:
     """The same picture tiled four times is corrected like one tile; the absolute lambda is not."""
-    problem = mixture()
 
     def tiled(x: Tensor, sigma: Tensor) -> Tensor:
-        return torch.cat([problem.denoise(part, sigma) for part in x.chunk(4, dim=1)], dim=1)
+        return torch.cat([DENOISE(part, sigma) for part in x.chunk(4, dim=1)], dim=1)
 
     x = noise(3, 8) * SIGMAS[0]
     options = {"scheme": scheme, "damping_mode": mode}
@@ -114,7 +107,7 @@ def test_the_model_and_the_callback_are_called_once_a_step() -> None:
 
     def model(x: Tensor, sigma: Tensor, **extra: Any) -> Tensor:
         calls.append((sigma.clone(), extra))
-        return MIXTURE.denoise(x, sigma)
+        return DENOISE(x, sigma)
 
     run(noise(2, 8), model=model, extra_args={"seed": 3, "model_options": {}}, callback=seen.append)
     assert [sigma.tolist() for sigma, _ in calls] == [[sigma, sigma] for sigma in SIGMAS[:-1].tolist()]

@@ -1,12 +1,11 @@
 """A run leaves nothing behind: the same bits in any order, in two threads, after a cancelled run, at any size."""
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from problems import mixture
+from problems import Denoiser, mixture
 from torch import Tensor
 
 from lml_sampler import LMLSettings, sample_lml
@@ -19,18 +18,14 @@ SETTINGS = [
     LMLSettings(scheme="dpmsolver", order=2, target="increment"),
     LMLSettings(eta=0.7),
 ]
-PROBLEM = mixture()
+DENOISE = mixture().denoise
 
 
 class Cancelled(Exception):
     pass
 
 
-def denoise(x: Tensor, sigma: Tensor, seed: int) -> Tensor:
-    return PROBLEM.denoise(x.double(), sigma.double()).to(x.dtype)
-
-
-def run(settings: LMLSettings, seed: int = 1, batch: int = 3, model: Callable[..., Tensor] = denoise) -> Tensor:
+def run(settings: LMLSettings, seed: int = 1, batch: int = 3, model: Denoiser = DENOISE) -> Tensor:
     x = torch.randn(batch, 8, generator=torch.Generator().manual_seed(seed)) * 9
     before = x.clone()
     result = sample_lml(model, x, SIGMAS, {"seed": seed}, disable=True, settings=settings)
@@ -57,7 +52,7 @@ def test_a_cancelled_run_does_not_matter(settings: LMLSettings, step: int) -> No
         calls += 1
         if calls > step:
             raise Cancelled
-        return denoise(x, sigma, seed)
+        return DENOISE(x, sigma)
 
     with pytest.raises(Cancelled):
         run(settings, model=cancelled)
@@ -71,7 +66,7 @@ def test_two_threads_step_by_step(settings: LMLSettings) -> None:
 
     def in_turn(x: Tensor, sigma: Tensor, seed: int) -> Tensor:
         barrier.wait()
-        return denoise(x, sigma, seed)
+        return DENOISE(x, sigma)
 
     with ThreadPoolExecutor(2) as pool:
         results = pool.map(lambda seed: run(settings, seed=seed, model=in_turn), seeds)

@@ -45,13 +45,14 @@ class Mixture(NamedTuple):
     parametrization: str = "ve"
 
     def denoise(self, x: Tensor, sigma: Tensor, **_: object) -> Tensor:
-        sigma = sigma.view(-1, 1)
+        """E[x0 | x], computed in float64 for any dtype of `x`."""
+        state, sigma = x.double(), sigma.double().view(-1, 1)
         alpha = torch.ones_like(sigma) if self.parametrization == "ve" else 1 - sigma
         variance = alpha**2 * self.width**2 + sigma**2
-        distance = ((x[:, None] - alpha[:, None] * self.points) ** 2).sum(-1)
+        distance = ((state[:, None] - alpha[:, None] * self.points) ** 2).sum(-1)
         share = torch.softmax(-distance / (2 * variance), dim=1)
         nearest = share @ self.points
-        return nearest + alpha * self.width**2 / variance * (x - alpha * nearest)
+        return (nearest + alpha * self.width**2 / variance * (state - alpha * nearest)).to(x.dtype)
 
 
 def mixture(parametrization: str = "ve") -> Mixture:
