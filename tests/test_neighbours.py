@@ -176,18 +176,7 @@ def test_a_comfyui_that_states_no_version_is_too_old(pack: ModuleType, monkeypat
     assert pack.nodes.loading.is_too_old(pack.nodes.loading.comfyui_version())
 
 
-@pytest.mark.parametrize(
-    ("version", "old"),
-    [
-        ("0.15.99", True),
-        ("0.3.48", True),
-        ("without a version", True),
-        ("0.16", False),
-        ("0.16.0", False),
-        ("0.30.0", False),
-        ("1.0.0", False),
-        ("v-next", False),
-    ],
-)
-def test_which_versions_are_too_old(pack: ModuleType, version: str, old: bool) -> None:
-    assert pack.nodes.loading.is_too_old(version) == old
+def test_which_versions_are_too_old(pack: ModuleType) -> None:
+    versions = ("0.3.48", "0.15.99", "0.16", "0.16.0", "0.30.0", "1.0.0", "v-next", "without a version")
+    too_old = [version for version in versions if pack.nodes.loading.is_too_old(version)]
+    assert too_old == ["0.3.48", "0.15.99", "without a version"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from demo_runs import Linked
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,55 +58,45 @@ def test_half_of_the_calls_lie_above_the_middle_and_the_ends_are_slower(steps: i
 @pytest.mark.parametrize("shift", [1.0, 1.15, 3.0, 8.0])
 def test_a_flow_model_gives_its_own_shift(pack: ModuleType, shift: float) -> None:
     import comfy.model_sampling as sampling
+    from comfy.samplers import calculate_sigmas
 
     class Flow(sampling.ModelSamplingDiscreteFlow, sampling.CONST):
         pass
 
     flow = Flow()
     flow.set_parameters(shift=shift)
-    sigmas = comfy_sigmas(flow, 10)
+    sigmas = calculate_sigmas(flow, "lml", 10)
     assert sigmas[5].item() == pytest.approx(shift / (1 + shift), rel=2e-3)
-
-
-def comfy_sigmas(model_sampling: Any, steps: int) -> torch.Tensor:
-    """By the entry in ComfyUI's list."""
-    import comfy.samplers
-
-    return comfy.samplers.calculate_sigmas(model_sampling, "lml", steps)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((0, 0.03, 14.6), "steps is 0"),
-        ((5, 1.0, 1.0), "sigma_min is 1, sigma_max 1"),
-        ((5, -0.1, 1.0), "sigma_min is -0.1"),
-        ((5, math.nan, 1.0), "sigma_min is nan"),
-        ((5, 0.1, math.inf), "sigma_max inf"),
+        ((0, 0.03, 14.6, "ve"), "steps is 0"),
+        ((5, 1.0, 1.0, "ve"), "sigma_min is 1, sigma_max 1"),
+        ((5, -0.1, 1.0, "ve"), "sigma_min is -0.1"),
+        ((5, math.nan, 1.0, "ve"), "sigma_min is nan"),
+        ((5, 0.1, math.inf, "ve"), "sigma_max inf"),
         ((5, 0.1, 1.0, "ve", 0.0), "shift 0"),
     ],
 )
 def test_what_is_no_schedule_is_named(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        lml_schedule(*(arguments if len(arguments) > 3 else (*arguments, "ve")))
-
-
-@pytest.fixture(scope="module", params=["eps", "flow"])
-def model(request: pytest.FixtureRequest, pack: ModuleType) -> Any:
-    return pack.nodes.demo.LMLDemoModel.execute(request.param, "star", "blue", 1).result[0]
+        lml_schedule(*arguments)
 
 
 @pytest.mark.parametrize(("steps", "denoise"), [(1, 1.0), (8, 1.0), (8, 0.5), (5, 0.35), (7, 0.99995), (4, 0.0)])
-def test_the_node_gives_what_ksampler_uses(pack: ModuleType, model: Any, steps: int, denoise: float) -> None:
+def test_the_node_gives_what_ksampler_uses(pack: ModuleType, demo: Linked, steps: int, denoise: float) -> None:
     from comfy_extras.nodes_custom_sampler import BasicScheduler
 
+    model = demo["model"]
     (sigmas,) = pack.nodes.samplers.LMLScheduler.execute(model, steps, denoise).result
     assert torch.equal(sigmas, pack.nodes.host.schedule(model, "lml", steps, denoise))
     assert torch.equal(sigmas, BasicScheduler.execute(model, "lml", steps, denoise).result[0])
     assert len(sigmas) == (steps + 1 if denoise else 0)
 
 
-def test_the_node_names_what_is_wrong(pack: ModuleType, model: Any) -> None:
+def test_the_node_names_what_is_wrong(pack: ModuleType, demo: Linked) -> None:
     for steps, denoise, message in ((0, 1.0, "steps is 0"), (5, math.nan, "denoise is nan"), (5, 1e-6, "at least")):
         with pytest.raises(ValueError, match=message):
-            pack.nodes.samplers.LMLScheduler.execute(model, steps, denoise)
+            pack.nodes.samplers.LMLScheduler.execute(demo["model"], steps, denoise)
