@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from comfy_host.client import Client, PromptError
-from comfy_host.prompts import around
-from demo_runs import diffusers_inputs, lml
+from comfy_host.prompts import around, inputs_of
+from demo_runs import built_in, diffusers_inputs, lml
 from safetensors.torch import load_file, save_file
 from tiny_models import diffusers_folders
 
@@ -114,19 +114,14 @@ def test_euler_is_ddim_of_diffusers(pack: ModuleType, folders: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_sampler_and_scheduler_runs(pack: ModuleType, folders: Path, name: str) -> None:
     import comfy.samplers
-    import nodes
 
     linked = diffusers_inputs(pack, name, batch=1)
-    model, empty, latent = linked["model"], linked["positive"], linked["latent_image"]
     names = [(sampler, "normal") for sampler in comfy.samplers.SAMPLER_NAMES]
     names += [("euler", scheduler) for scheduler in comfy.samplers.SCHEDULER_NAMES]
     for sampler, scheduler in names:
-        with torch.no_grad():
-            result = nodes.KSampler().sample(model, 1, 4, 1.0, sampler, scheduler, empty, empty, latent)[0]["samples"]
-        assert result.shape == latent["samples"].shape and result.isfinite().all() and result.std() > 0, (
-            sampler,
-            scheduler,
-        )
+        result = built_in(linked, sampler, seed=1, steps=4, cfg=1.0, scheduler=scheduler)
+        assert result.shape == linked["latent_image"]["samples"].shape, (sampler, scheduler)
+        assert result.isfinite().all() and result.std() > 0, (sampler, scheduler)
 
 
 def test_lml_runs_and_every_size_that_fits(pack: ModuleType, folders: Path) -> None:
@@ -161,10 +156,8 @@ CONSUMERS = {
 def test_every_lml_node_runs_on_them_in_a_running_comfyui(
     server: Client, info: dict[str, Any], node: str, folder: str
 ) -> None:
-    feeds = {"MODEL": 0, "CONDITIONING": 1, "LATENT": 2, "VAE": 3}
-    names = {"model": 0, "positive": 1, "negative": 1, "latent_image": 2, "vae": 3}
-    wanted = {**info[node]["input"]["required"], **info[node]["input"].get("optional", {})}
-    links = {name: ["loader", names[name]] for name in names if name in wanted and wanted[name][0] in feeds}
+    outputs = {"model": 0, "positive": 1, "negative": 1, "latent_image": 2, "vae": 3}
+    links = {name: ["loader", place] for name, place in outputs.items() if name in inputs_of(info, node)}
     loader = {"class_type": "LMLLoadDiffusersModel", "inputs": {"folder": folder, "batch_size": 1}}
     result = server.run(around(info, node, CONSUMERS[node] | links, loader=loader))
     assert result.outputs and all(latent.isfinite().all() for latent in result.latents.values())

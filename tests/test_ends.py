@@ -8,6 +8,7 @@ from typing import Any
 import core_runs
 import pytest
 import torch
+from demo_runs import custom, demo_inputs
 from problems import Gaussian, noise
 from torch import Tensor
 
@@ -32,38 +33,21 @@ def test_the_picture_is_what_the_model_sees_at_its_smallest_level(parametrizatio
     assert error(sigma_min=smallest.item()) < 0.1 * error()
 
 
-@pytest.mark.parametrize(
-    ("sigma_min", "parametrization"), [(-0.1, "ve"), (math.nan, "ve"), (math.inf, "ve"), (1.0, "flow")]
-)
-def test_a_smallest_level_that_is_none_is_named(sigma_min: float, parametrization: str) -> None:
-    def model(x: Tensor, sigma: Tensor) -> Tensor:
-        raise AssertionError("called")
-
-    with pytest.raises(ValueError, match=r"sigma_min is .*; it must be from 0 to below (inf|1)"):
-        core_runs.run(model, torch.zeros(1, 4), parametrization=parametrization, sigma_min=sigma_min)
-
-
 @pytest.mark.every_host
 @pytest.mark.parametrize("kind", ["eps", "flow"])
 def test_comfyui_tells_the_smallest_level(pack: ModuleType, kind: str) -> None:
-    import comfy.sample
     import comfy.samplers
 
-    host = pack.nodes.host
-    model, positive, negative, *_ = pack.nodes.demo.LMLDemoModel.execute(kind, "star", "blue", 1).result
-    latent = torch.zeros(1, 3, 32, 32)
+    host, linked = pack.nodes.host, demo_inputs(pack, kind)
+    sigmas = host.schedule(linked["model"], "karras", 6)  # its last step begins at the smallest level
 
     def run(function: Any) -> Tensor:
-        start = torch.randn(latent.shape, generator=torch.Generator().manual_seed(1))
-        sigmas = host.schedule(model, "karras", 6)  # its last step begins at the smallest level
-        return comfy.sample.sample_custom(
-            model, start, 4.0, comfy.samplers.KSAMPLER(function), sigmas, positive, negative, latent
-        )
+        return custom(linked, comfy.samplers.KSAMPLER(function), sigmas)
 
     def told(sigma_min: float) -> Tensor:
         path = "flow" if kind == "flow" else "ve"
         return run(partial(pack.lml_sampler.sample_lml, parametrization=path, sigma_min=sigma_min))
 
-    smallest = float(model.get_model_object("model_sampling").sigma_min)
+    smallest = float(linked["model"].get_model_object("model_sampling").sigma_min)
     assert torch.equal(run(host.sample_lml), told(smallest))
     assert not torch.equal(run(host.sample_lml), told(0.0))

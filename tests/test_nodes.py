@@ -8,7 +8,7 @@ import demo_runs
 import pytest
 import torch
 from core_runs import rms
-from demo_runs import QUICK, Linked, demo_inputs, latent
+from demo_runs import QUICK, Linked, custom, demo_inputs, latent, never_called
 from torch import Tensor
 
 pytestmark = pytest.mark.every_host
@@ -69,20 +69,16 @@ def test_a_control_net_steers(pack: ModuleType) -> None:
 def test_bad_input_is_named_before_the_model_is_called(
     pack: ModuleType, demo: Linked, options: dict[str, Any], message: str
 ) -> None:
-    called = demo["model"].clone()
-    called.set_model_unet_function_wrapper(lambda *_: pytest.fail("the model was called"))
     with pytest.raises(ValueError, match=message):
-        lml(pack, demo | {"model": called}, **options)
+        lml(pack, never_called(demo), **options)
 
 
 def test_what_the_model_answers_without_guidance_is_heard(pack: ModuleType, demo: Linked) -> None:
     """It is what the model answers at CFG 1, where there is nothing to hear; the caller's options stay as they are."""
-    import comfy.sample
     import comfy.samplers
 
     host = pack.nodes.host
-    model, positive, negative, empty, _ = demo.values()
-    samples = empty["samples"]
+    sigmas = host.schedule(demo["model"], "lml", 4)
 
     def listen(cfg: float) -> tuple[Tensor, Tensor | None, Tensor | None]:
         heard: list[Any] = []
@@ -95,10 +91,7 @@ def test_what_the_model_answers_without_guidance_is_heard(pack: ModuleType, demo
             assert extra_args["model_options"] == before
             return answer
 
-        noise = torch.randn(samples.shape, generator=torch.Generator().manual_seed(1))
-        ksampler = comfy.samplers.KSAMPLER(sampler)
-        sigmas = host.schedule(model, "lml", 4)
-        comfy.sample.sample_custom(model, noise, cfg, ksampler, sigmas, positive, negative, samples)
+        custom(demo, comfy.samplers.KSAMPLER(sampler), sigmas, cfg=cfg)
         return heard[0], heard[1], heard[2]
 
     unguided, *nothing = listen(1.0)

@@ -1,5 +1,6 @@
 """The sweep in the real ComfyUI: its cells are the pictures of the samplers themselves."""
 
+import re
 import time
 from types import ModuleType
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import torch
 from comfy_host.client import Client, PromptError
 from comfy_host.prompts import SUBJECT, Info, around
-from demo_runs import Linked, built_in, lml, run, tiny_inputs
+from demo_runs import Linked, around_the_model, built_in, lml, never_called, run, tiny_inputs
 
 
 def sweep(pack: ModuleType, linked: Linked, **options: Any) -> tuple[Any, ...]:
@@ -79,14 +80,14 @@ def test_a_failed_cell_leaves_the_others(pack: ModuleType, caplog: pytest.LogCap
 
 def test_equal_cells_run_once(pack: ModuleType) -> None:
     """euler knows no κ."""
-    linked = tiny_inputs()
     calls = []
-    model = linked["model"].clone()
-    model.set_model_unet_function_wrapper(
-        lambda apply, args: (calls.append(1), apply(args["input"], args["timestep"], **args["c"]))[1]
-    )
+
+    def counted(apply: Any, args: dict[str, Any]) -> torch.Tensor:
+        calls.append(1)
+        return apply(args["input"], args["timestep"], **args["c"])
+
     axes = {"columns": "κ", "column_values": "0:1:3", "rows": "sampler", "row_values": "euler"}
-    _, images = sweep(pack, linked | {"model": model}, **axes)
+    _, images = sweep(pack, around_the_model(tiny_inputs(), counted), **axes)
     assert len(calls) == 3 and len(images) == 3
 
 
@@ -116,12 +117,8 @@ def test_equal_cells_run_once(pack: ModuleType) -> None:
 def test_bad_lists_are_named_before_the_model_is_called(
     pack: ModuleType, options: dict[str, Any], message: str
 ) -> None:
-    linked = tiny_inputs()
-    model = linked["model"].clone()
-    model.set_model_unet_function_wrapper(lambda *_: pytest.fail("the model was called"))
-    with pytest.raises(ValueError) as caught:
-        sweep(pack, linked | {"model": model}, **options)
-    assert message in str(caught.value)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        sweep(pack, never_called(tiny_inputs()), **options)
 
 
 @pytest.mark.every_host

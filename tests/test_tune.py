@@ -1,6 +1,7 @@
 """Tune with the shipped models in the real ComfyUI."""
 
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,7 +11,9 @@ import torch
 from comfy_host.client import Client, PromptError
 from comfy_host.prompts import SUBJECT, Info, around
 from core_runs import rms
-from demo_runs import Linked, built_in, lml, run, tiny_inputs
+from demo_runs import Linked, around_the_model, built_in, custom, lml, never_called, run, tiny_inputs
+
+from lml_sampler import LMLSettings
 
 # deis of ComfyUI uses what NumPy deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
@@ -23,6 +26,10 @@ CALLS = 12 + 3 * (6 + 8)
 
 def tune(pack: ModuleType, linked: Linked, **options: Any) -> tuple[Any, ...]:
     return run(pack.nodes.tune.LMLTune, linked, **(SMALL | options))
+
+
+def model_calls(report: str) -> int:
+    return int(re.findall(r"(\d+) model calls", report)[0])
 
 
 def errors_in(report: str) -> dict[str, float]:
@@ -71,19 +78,15 @@ def test_the_reference_takes_no_step_of_rounding(
 ) -> None:
     """Both schedules meet at the first level, but for its last digit: the reference was NaN, or noise amplified."""
     linked, host = tiny_inputs(variant), pack.nodes.host
-    model, positive, negative, latent, _ = linked.values()
     levels, fine = (
-        host.schedule(model, options["scheduler"], options[steps], options["denoise"])
+        host.schedule(linked["model"], options["scheduler"], options[steps], options["denoise"])
         for steps in ("steps", "reference_steps")
     )
     assert (levels[0] / fine - 1).abs().min() < 1e-6
     errors = errors_in(tune(pack, linked, **options)[3])
     below = torch.cat([levels[:1], fine[fine < levels[0] * (1 - 1e-6)]])
-    with torch.no_grad():
-        reference, euler = (
-            host.sample(model, host.built_in_sampler(name), sigmas, 5, 4.0, positive, negative, latent)["samples"]
-            for name, sigmas in (("dpmpp_2m", below), ("euler", levels))
-        )
+    reference = custom(linked, host.built_in_sampler("dpmpp_2m"), below, seed=5)
+    euler = custom(linked, host.built_in_sampler("euler"), levels, seed=5)
     assert errors["euler"] == pytest.approx(rms(euler - reference), abs=2e-5)
 
 
@@ -91,11 +94,10 @@ def test_nothing_is_measured_twice(pack: ModuleType, user_folder: Path) -> None:
     linked = tiny_inputs()
     first = tune(pack, linked)
     again = tune(pack, linked)
-    assert again[1] == first[1] and "0 model calls" in again[3] and "0 model calls" not in first[3]
+    assert again[1] == first[1] and model_calls(again[3]) == 0 < model_calls(first[3])
     assert torch.equal(again[2], first[2])
     other = tune(pack, linked, steps=2)  # the reference serves again, the errors do not
-    calls = int(other[3].split(" model calls")[0].split()[-1])
-    assert 0 < calls <= 2 * (6 + 8)
+    assert 0 < model_calls(other[3]) <= 2 * (6 + 8)
     assert len(list(user_folder.rglob("*.safetensors"))) == 1
 
 
@@ -119,8 +121,7 @@ def test_a_cancelled_search_goes_on_where_it_was(
         tune(pack, linked)
     handle.remove()
     resumed = tune(pack, linked)
-    left = int(resumed[3].split(" model calls")[0].split()[-1])
-    assert left <= CALLS - after + 12  # at most the run that was cancelled is lost
+    assert model_calls(resumed[3]) <= CALLS - after + 12  # at most the run that was cancelled is lost
     import folder_paths
 
     folder_paths.user_directory = str(tmp_path_factory.mktemp("fresh"))  # the fixture puts it back
@@ -129,10 +130,8 @@ def test_a_cancelled_search_goes_on_where_it_was(
 
 
 def test_what_cannot_be_compared_is_not_kept(pack: ModuleType, user_folder: Path) -> None:
-    linked = tiny_inputs()
-    model = linked["model"].clone()
-    model.set_model_unet_function_wrapper(lambda apply, args: apply(args["input"], args["timestep"], **args["c"]))
-    report = tune(pack, linked | {"model": model})[3]
+    linked = around_the_model(tiny_inputs(), lambda apply, args: apply(args["input"], args["timestep"], **args["c"]))
+    report = tune(pack, linked)[3]
     assert "Nothing is kept for the next run: it holds a function" in report
     assert not list(user_folder.rglob("*.*"))
 
@@ -156,18 +155,12 @@ def test_all_schemes_are_tried(pack: ModuleType, user_folder: Path, fields: dict
         ({"denoise": 0.0}, "steps is 3: the scheduler 'lml' with denoise 0 makes no falling schedule"),
         ({"scheduler": "simple", "steps": 2000, "reference_steps": 5000}, "steps is 2000: the scheduler 'simple'"),
         ({"parameter": "eta"}, "parameter is 'eta'; choose one of λ, κ"),
+        ({"settings": LMLSettings(eta=1.0)}, "The settings add noise"),
     ],
 )
 def test_bad_input_is_named(pack: ModuleType, user_folder: Path, options: dict[str, Any], message: str) -> None:
-    linked = tiny_inputs()
-    linked["model"].set_model_unet_function_wrapper(lambda *_: pytest.fail("the model was called"))
     with pytest.raises(ValueError, match=message):
-        tune(pack, linked, **options)
-
-
-def test_settings_that_add_noise_are_refused(pack: ModuleType, user_folder: Path) -> None:
-    with pytest.raises(ValueError, match="The settings add noise"):
-        tune(pack, tiny_inputs(), settings=pack.lml_sampler.LMLSettings(eta=1.0))
+        tune(pack, never_called(tiny_inputs()), **options)
 
 
 @pytest.mark.every_host

@@ -20,6 +20,11 @@ def run(model: Any, x: Tensor, sigmas: Tensor = SIGMAS, **options: Any) -> Tenso
     return sample_lml(model, x, sigmas, disable=True, **({"settings": LMLSettings(**fields)} | options))
 
 
+def never_called(x: Tensor, sigma: Tensor) -> Tensor:
+    """A model for what ends before the first step."""
+    raise AssertionError("the model was called")
+
+
 def euler(model: Any, x: Tensor, sigmas: Any, extra_args: Any = None, **_: Any) -> Tensor:
     """The plain sampler, by hand; takes what samplers of k-diffusion take."""
     for here, target in pairwise(sigmas):

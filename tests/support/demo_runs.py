@@ -9,6 +9,7 @@ from runpy import run_path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -38,6 +39,18 @@ def tiny_model() -> SimpleNamespace:
 def latent(samples: Tensor, **rest: Any) -> Linked:
     """To be sampled in place of the empty latent."""
     return {"latent_image": {"samples": samples, **rest}}
+
+
+def around_the_model(linked: Linked, wrapper: Any) -> Linked:
+    """The same with another model, each of whose calls goes through `wrapper`."""
+    model = linked["model"].clone()
+    model.set_model_unet_function_wrapper(wrapper)
+    return linked | {"model": model}
+
+
+def never_called(linked: Linked) -> Linked:
+    """The same with a model for what ends before the first step."""
+    return around_the_model(linked, lambda *_: pytest.fail("the model was called"))
 
 
 def widget_values(node: Any) -> dict[str, Any]:
