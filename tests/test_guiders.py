@@ -10,7 +10,7 @@ from core_runs import rms
 from torch import Tensor
 
 KINDS = ["EPS", "FLOW"]
-STEPS = 8
+BATCH = 8
 SAME = {"rtol": 0, "atol": 2e-4}
 """Answers that differ by the rounding of their arithmetic."""
 
@@ -22,18 +22,18 @@ def models(toys: ModuleType) -> dict[str, Any]:
     return {kind: toys.toy(kind) for kind in KINDS}
 
 
-def sample(guided: Guider, name: str = "lml", steps: int = STEPS, scheduler: str = "normal", batch: int = 8) -> Tensor:
+def sample(guided: Guider, name: str = "lml", steps: int = 8) -> Tensor:
     import comfy.sample
     import comfy.samplers
 
     model = guided.model_patcher
-    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), scheduler, steps)
-    latent = torch.zeros(batch, 4, 4, 4)
+    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "normal", steps)
+    latent = torch.zeros(BATCH, 4, 4, 4)
     noise = comfy.sample.prepare_noise(latent, 3)
     return guided.sample(noise, latent, comfy.samplers.sampler_object(name), sigmas, disable_pbar=True, seed=3)
 
 
-def guider(kind: Any, model: Any, positive: Any, negative: Any, cfg: float) -> Guider:
+def guider(kind: Any, model: Any, positive: Any, negative: Any, cfg: float | Tensor) -> Guider:
     made = kind(model)
     made.set_conds(positive, negative)
     made.set_cfg(cfg)
@@ -64,8 +64,11 @@ def hooked(model: Any, post: Callable[[dict[str, Any]], Tensor], disable: bool =
     return model
 
 
-def own_arithmetic(model: Any, positive: Any, negative: Any, cfg: float, every: int = 1) -> Guider:
-    """A guider of another pack, which never calls ComfyUI's `cfg_function`, or on every second call."""
+def own_arithmetic(model: Any, positive: Any, negative: Any, cfg: float | Tensor, every: int = 1) -> Guider:
+    """A guider of another pack, which never calls ComfyUI's `cfg_function`, or on every second call.
+
+    `cfg` is one for all, or one for each of the batch, `[BATCH, 1, 1, 1]`.
+    """
     import comfy.samplers
 
     class Own(comfy.samplers.CFGGuider):
@@ -114,25 +117,13 @@ def post_cfg_at_one(model: Any, toys: ModuleType) -> Guider:
     return cfg_guider(hooked(model, add, True), toys.prompt(1, 2), toys.prompt(), 1.0)
 
 
-def own_video(model: Any, positive: Any, negative: Any, name: str, low: float, high: float) -> Guider:
-    import comfy.samplers
-
-    class Video(comfy.samplers.CFGGuider):
-        def predict_noise(self, x: Tensor, timestep: Tensor, model_options: Any = None, seed: Any = None) -> Tensor:
-            conds = [self.conds["positive"], self.conds["negative"]]
-            with_prompt, without = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options)
-            frames = torch.linspace(0, 1, len(x))
-            scale = low + (high - low) * (frames if "Linear" in name else 2 * (frames - (frames + 0.5).floor()).abs())
-            return without + (with_prompt - without) * scale.view(-1, 1, 1, 1)
-
-    return guider(Video, model, positive, negative, high)
-
-
-def linear_video(name: str) -> tuple[Maker, Maker]:
+def video(name: str) -> tuple[Maker, Maker]:
     """The video guidance runs from one scale to another over the frames; here the batch is the frames."""
+    frames = torch.linspace(0, 1, BATCH).view(-1, 1, 1, 1)
+    share = frames if "Linear" in name else 2 * (frames - (frames + 0.5).floor()).abs()
     return (
         lambda m, t: cfg_guider(node(name, m, 1.0), t.prompt(1, 2), t.prompt(), 5.0),
-        lambda m, t: own_video(m, t.prompt(1, 2), t.prompt(), name, 1.0, 5.0),
+        lambda m, t: own_arithmetic(m, t.prompt(1, 2), t.prompt(), 1 + (5 - 1) * share),
     )
 
 
@@ -175,7 +166,7 @@ TWINS: dict[str, tuple[Maker, Maker]] = {
         lambda m, t: cfg_guider(hooked(m, lambda given: given["denoised"], True), t.prompt(1, 2), t.prompt(), 1.0),
         lambda m, t: cfg_guider(m, t.prompt(1, 2), t.prompt(), 1.0),
     ),
-    **{name: linear_video(name) for name in ("VideoLinearCFGGuidance", "VideoTriangleCFGGuidance")},
+    **{name: video(name) for name in ("VideoLinearCFGGuidance", "VideoTriangleCFGGuidance")},
 }
 """By name: two guiders that answer the same to every call."""
 
