@@ -8,6 +8,7 @@ import torch
 from core_runs import relative_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from problems import noise
 from safetensors import safe_open
 from torch import Tensor
 
@@ -19,20 +20,16 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 def vectors(shape: tuple[int, ...], seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
     """A step and a previous step at some angle to it."""
-    generator = torch.Generator().manual_seed(seed)
-    step = torch.randn(shape, generator=generator, dtype=torch.float64)
-    previous = step + 0.5 * torch.randn(shape, generator=generator, dtype=torch.float64)
-    return step.to(dtype), previous.to(dtype)
+    step, other = noise(2, *shape, seed=seed)
+    return step.to(dtype), (step + 0.5 * other).to(dtype)
 
 
 def definition(step: Tensor, previous: Tensor, damping: float, kappa: float) -> Tensor:
-    """The paper's formula by solving the linear system, one sample at a time, in float64."""
-    result = []
-    for u, p in zip(step.double().flatten(1), previous.double().flatten(1), strict=True):
-        q = (1 - kappa) * u + kappa * p
-        v = torch.linalg.solve(damping * torch.eye(len(u), dtype=u.dtype) + torch.outer(q, q), u)
-        result.append(v * u.norm() / v.norm())
-    return torch.stack(result).view(step.shape)
+    """The paper's formula by solving the linear system, in float64."""
+    u, p = step.flatten(1), previous.flatten(1)
+    q = (1 - kappa) * u + kappa * p
+    v = torch.linalg.solve(damping * torch.eye(u.shape[1], dtype=u.dtype) + q[:, :, None] * q[:, None], u)
+    return (v * u.norm(dim=1, keepdim=True) / v.norm(dim=1, keepdim=True)).view(step.shape)
 
 
 @pytest.mark.parametrize("kappa", [1e-3, 0.1, 0.5, 0.9, 1.0])
