@@ -151,13 +151,10 @@ def test_the_conclusion_is_about_the_run(pack: ModuleType, linked: Linked) -> No
 
 @pytest.mark.every_host
 def test_any_guider_sampler_and_sigmas_are_reported(pack: ModuleType, linked: Linked) -> None:
-    import comfy.samplers
-    from comfy_extras.nodes_custom_sampler import Noise_RandomNoise
+    from comfy_extras.nodes_custom_sampler import CFGGuider, Noise_RandomNoise
 
     host = pack.nodes.host
-    guider = comfy.samplers.CFGGuider(linked["model"])
-    guider.set_conds(linked["positive"], linked["negative"])
-    guider.set_cfg(4.0)
+    guider = CFGGuider.execute(linked["model"], linked["positive"], linked["negative"], 4.0).result[0]
     sigmas = host.schedule(linked["model"], "karras", 4)
     scheme = {"scheme": "dpmsolver", "order": 3}
     sampler, settings = run(pack.nodes.samplers.LMLSampler, {}, scheme=scheme)

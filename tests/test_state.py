@@ -2,13 +2,15 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import core_runs
 import pytest
 import torch
 from problems import Denoiser, mixture
 from torch import Tensor
 
-from lml_sampler import LMLSettings, sample_lml
+from lml_sampler import LMLSettings
 
 SIGMAS = torch.tensor([9.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.0])
 SETTINGS = [
@@ -28,7 +30,7 @@ class Cancelled(Exception):
 def run(settings: LMLSettings, seed: int = 1, batch: int = 3, model: Denoiser = DENOISE) -> Tensor:
     x = torch.randn(batch, 8, generator=torch.Generator().manual_seed(seed)) * 9
     before = x.clone()
-    result = sample_lml(model, x, SIGMAS, {"seed": seed}, disable=True, settings=settings)
+    result = core_runs.run(model, x, SIGMAS, extra_args={"seed": seed}, settings=settings)
     assert torch.equal(x, before)
     return result
 
@@ -88,18 +90,12 @@ def test_nothing_is_read_from_the_device_before_the_end(settings: LMLSettings, m
             torch.cuda.set_sync_debug_mode("error")
         return x * 0.5
 
-    extra_args = {"denoise_mask": torch.ones_like(x)} if masked else {}
+    options: dict[str, Any] = {"settings": settings, "noise_sampler": lambda *_: torch.empty_like(x)}
+    if masked:
+        options["extra_args"] = {"denoise_mask": torch.ones_like(x)}
     try:
         with pytest.raises(RuntimeError) as reading:
-            sample_lml(
-                model,
-                x,
-                SIGMAS,
-                extra_args,
-                disable=True,
-                settings=settings,
-                noise_sampler=lambda sigma, sigma_next: torch.empty_like(x),
-            )
+            core_runs.run(model, x, SIGMAS, **options)
     finally:
         if device == "cuda":
             torch.cuda.set_sync_debug_mode("default")

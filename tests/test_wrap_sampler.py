@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from core_runs import rms
-from demo_runs import run
+from demo_runs import custom, latent, run
 from torch import Tensor
 
 GAINS = [
@@ -29,13 +29,12 @@ def model(request: pytest.FixtureRequest, toys: ModuleType) -> Any:
 def sample(
     pack: ModuleType, model: Any, sampler: Any, steps: int = 4, batch: int = 2, mask: Tensor | None = None
 ) -> Tensor:
-    import comfy.sample
     from comfy_host import toy
 
-    latent, nothing = torch.full((batch, 2, 2, 2), 0.1), toy.prompt()
-    start, sigmas = comfy.sample.prepare_noise(latent, 1), pack.nodes.host.schedule(model, "normal", steps)
-    options = {"noise_mask": mask, "seed": 1, "disable_pbar": True}
-    return comfy.sample.sample_custom(model, start, 1.0, sampler, sigmas, nothing, nothing, latent, **options)
+    nothing = toy.prompt()
+    empty = latent(torch.full((batch, 2, 2, 2), 0.1), **({} if mask is None else {"noise_mask": mask}))
+    linked = {"model": model, "positive": nothing, "negative": nothing, **empty}
+    return custom(linked, sampler, pack.nodes.host.schedule(model, "normal", steps), cfg=1.0)
 
 
 def wrap(pack: ModuleType, sampler: Any, **options: Any) -> Any:
