@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from comfy_host.client import Client, PromptError
-from comfy_host.prompts import around, inputs_of
+from comfy_host.prompts import Info, around
 from demo_runs import built_in, diffusers_inputs, lml
 from safetensors.torch import load_file, save_file
+from small_workflows import QUICK, taken
 from tiny_models import diffusers_folders
 
 pytestmark = pytest.mark.every_host
@@ -142,24 +143,13 @@ def test_one_prompt_less_model_gives_what_the_guidance_gives(pack: ModuleType, f
     torch.testing.assert_close(plain, guided, rtol=1e-3, atol=1e-3)
 
 
-CONSUMERS = {
-    "LMLKSampler": {"steps": 3, "cfg": 1.0},
-    "LMLKSamplerAdvanced": {"steps": 3, "cfg": 1.0},
-    "LMLReport": {"steps": 3, "cfg": 1.0},
-    "LMLSweep": {"column_values": "0, 1", "row_values": "2, 3", "cell_size": 64},
-    "LMLTune": {"steps": 4, "evaluations": 8, "seeds": 1, "reference_steps": 12},
-}
-
-
 @pytest.mark.parametrize("folder", NAMES)
-@pytest.mark.parametrize("node", CONSUMERS)
-def test_every_lml_node_runs_on_them_in_a_running_comfyui(
-    server: Client, info: dict[str, Any], node: str, folder: str
-) -> None:
+@pytest.mark.parametrize("node", ["LMLKSampler", "LMLKSamplerAdvanced", "LMLReport", "LMLSweep", "LMLTune"])
+def test_every_lml_node_runs_on_them_in_a_running_comfyui(server: Client, info: Info, node: str, folder: str) -> None:
     outputs = {"model": 0, "positive": 1, "negative": 1, "latent_image": 2, "vae": 3}
-    links = {name: ["loader", place] for name, place in outputs.items() if name in inputs_of(info, node)}
+    links = {name: ["loader", place] for name, place in outputs.items()}
     loader = {"class_type": "LMLLoadDiffusersModel", "inputs": {"folder": folder, "batch_size": 1}}
-    result = server.run(around(info, node, CONSUMERS[node] | links, loader=loader))
+    result = server.run(around(info, node, taken(info, node, QUICK | {"cfg": 1.0} | links), loader=loader))
     assert result.outputs and all(latent.isfinite().all() for latent in result.latents.values())
     assert all(np.asarray(image).std() > 0 for images in result.images.values() for image in images)
 

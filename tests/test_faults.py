@@ -7,6 +7,7 @@ import torch
 from comfy_host.client import Client, PromptError
 from comfy_host.prompts import Info, Prompt, around, inputs_of
 from node_definitions import node_ids
+from small_workflows import taken
 from torch import Tensor
 
 pytestmark = pytest.mark.every_host
@@ -21,8 +22,7 @@ OF_THEIR_OWN = {
 
 def workflow(info: Info, node: str, fault: str = "", step: int = 1, where: str = "model") -> Prompt:
     """A sampler node with a model that fails as told, or does not."""
-    chosen: dict[str, Any] = {"steps": STEPS, "seed": 3, "noise_seed": 3}
-    prompt = around(info, node, {name: value for name, value in chosen.items() if name in inputs_of(info, node)})
+    prompt = around(info, node, taken(info, node, {"steps": STEPS, "seed": 3, "noise_seed": 3}))
     model = ["LMLDemoModel", 0]
     if fault:
         inputs = {"model": model, "fault": fault, "step": step, "where": where}

@@ -13,19 +13,10 @@ from conftest import FULL
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from node_definitions import node_ids
+from small_workflows import QUICK
 
 EXAMPLES = int(os.environ.get("LML_FUZZ_EXAMPLES") or (10_000 if FULL else 25))
 SECONDS = 120
-USUAL = {
-    "steps": 3,
-    "evaluations": 9,
-    "seeds": 1,
-    "reference_steps": 10,
-    "column_values": "0, 1",
-    "row_values": "2, 3",
-    "cell_size": 64,
-}
-"""In place of defaults that take long, by name of an input."""
 PREVIEWS = ("none", "latent2rgb")
 """Live previews take longer than the steps, but without them LML Report saves its plot, which takes longer still."""
 KEPT = 200
@@ -106,7 +97,7 @@ def inputs(draw: st.DrawFn, widgets: Inputs) -> dict[str, Any]:
 @pytest.mark.parametrize("node", node_ids())
 def test_any_input_gives_a_picture_or_a_clear_error(server: Client, info: Info, node: str) -> None:
     widgets = {
-        name: (kind, options | ({"default": USUAL[name]} if name in USUAL else {}), optional)
+        name: (kind, options | ({"default": QUICK[name]} if name in QUICK else {}), optional)
         for name, (kind, options, optional) in all_inputs_of(info, node).items()
         if kind in (*WIDGETS, "CURVE")
     }
@@ -151,7 +142,7 @@ def cheap(prompt: Prompt, variant: str) -> Prompt:
         if key != SUBJECT and other["class_type"] == "LMLDemoModel":
             prompt[key] = {"class_type": "TestTinyModel", "inputs": {"variant": variant, "batch_size": 2}}
         elif other["class_type"] == "BasicScheduler":
-            links["steps"] = USUAL["steps"]
+            links["steps"] = QUICK["steps"]
         elif other["class_type"] in ("SaveLatent", "PreviewImage"):
             prompt[key] = {"class_type": "TestFinite", "inputs": {"value": links.get("samples") or links["images"]}}
     return prompt

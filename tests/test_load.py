@@ -5,15 +5,15 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from comfy_host.client import Client
-from comfy_host.prompts import Prompt, around, inputs_of
+from comfy_host.prompts import Info, Prompt, around
 from comfy_host.server import comfyui
 from conftest import FULL
 from node_definitions import node_ids
+from small_workflows import taken
 from torch import Tensor
 
 ROUNDS = 4
@@ -27,7 +27,6 @@ NODES = [name for name in node_ids() if name not in ("LMLSavePreset", "LMLTune",
 
 log = logging.getLogger(__name__)
 
-Info = dict[str, Any]
 Case = tuple[str, int]
 
 
@@ -36,8 +35,7 @@ def prompt_of(info: Info, case: Case) -> Prompt:
     node, number = case
     chosen = {"steps": 3 + number % 3, "seed": number, "noise_seed": number, "cfg": 1.0 + number % 4}
     chosen["batch_size"] = 1 + number % 2
-    known = inputs_of(info, node)
-    prompt = around(info, node, {name: value for name, value in chosen.items() if name in known})
+    prompt = around(info, node, taken(info, node, chosen))
     for other in prompt.values():
         if other["class_type"] == "LMLDemoModel":
             other["inputs"] |= {"variant": ("eps", "flow")[number % 2], "batch_size": 1 + number % 3}

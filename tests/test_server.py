@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,33 +10,20 @@ from comfy_host.client import Client, PromptError
 from comfy_host.prompts import Info, around, inputs_of
 from demo import find
 from node_definitions import node_ids
-from PIL import Image
+from small_workflows import QUICK, taken
 
 pytestmark = pytest.mark.every_host
 
 ROOT = Path(__file__).parents[1]
-SMALL: dict[str, dict[str, Any]] = {
-    "BasicScheduler": {"steps": 3},
-    "LMLKSampler": {"steps": 3},
-    "LMLKSamplerAdvanced": {"steps": 3},
-    "LMLReport": {"steps": 3},
-    "LMLCompare": {"steps": 3},
-    "LMLSavePreset": {"name": "saved by a test"},
-    "LMLSweep": {"column_values": "0, 1", "row_values": "2, 3"},
-}
-"""What to give nodes that need a name, or would take long."""
-
-
-def same_pictures(first: list[Image.Image], second: list[Image.Image]) -> bool:
-    """Whether two lists hold the same pictures, pixel by pixel."""
-    return all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in zip(first, second, strict=True))
+SMALL = QUICK | {"name": "saved by a test"}
+"""What to give nodes that need a name, or would take long, by input."""
 
 
 @pytest.mark.parametrize("name", [name for name in node_ids() if name != "LMLTune"])  # see test_tune.py
 def test_every_node_runs(server: Client, info: Info, name: str) -> None:
     prompt = around(info, name)
     for node in prompt.values():
-        node["inputs"] |= SMALL.get(node["class_type"], {})
+        node["inputs"] |= taken(info, node["class_type"], SMALL)
     result = server.run(prompt)
     assert result.outputs
     assert all(latent.isfinite().all() for latent in result.latents.values())
@@ -80,7 +66,7 @@ def test_the_shipped_workflow_shows_lml_beside_euler(server: Client) -> None:
     workflow[sampler]["inputs"]["kappa"] = 0.0
     result = server.run(workflow)
     lml, euler = result.images.values()
-    assert len(lml) == 4 and same_pictures(lml, euler)
+    assert len(lml) == len(euler) == 4 and all(map(np.array_equal, lml, euler))
     assert all(image.size == (256, 256) and np.asarray(image).std() > 10 for image in lml)
     steps = [(value, total) for node, value, total in result.progress if node == sampler]
     assert steps[-1] == (workflow[sampler]["inputs"]["steps"],) * 2 and len({total for _, total in steps}) == 1

@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+from comfy_host.prompts import Info, inputs_of
 from demo import find
 
 SMALLER = {
@@ -10,9 +11,19 @@ SMALLER = {
     **{"length": 9, "frames_number": 9, "seconds": 1.0, "duration": 1.0, "generate_audio_codes": False},
 }
 """Values for the runs here, by input; sizes are an eighth or less."""
+QUICK = {
+    **{"steps": 3, "evaluations": 9, "seeds": 1, "reference_steps": 10},
+    **{"column_values": "0, 1", "row_values": "2, 3", "cell_size": 64},
+}
+"""In place of defaults that take long, by input, for the smallest models."""
 SIDE = 64
 STEPS = 4
 """Of the models that need a second a step."""
+
+
+def taken(info: Info, node: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Those of the values that are for inputs of a node."""
+    return {name: value for name, value in values.items() if name in inputs_of(info, node)}
 
 
 def smaller(prompt: dict[str, Any]) -> dict[str, Any]:
