@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from comfy_host.client import Client, PromptError
 from comfy_host.server import comfyui
+from demo_runs import model_calls
 from safetensors.torch import load_file
 
 FILES = Path("user", "default", "lml_sampler")
@@ -44,10 +45,6 @@ def save_preset(client: Client, note: str) -> dict[str, Any]:
 
 def text_of(client: Client, prompt: dict[str, Any]) -> str:
     return client.run(prompt).outputs["subject"]["text"][0]
-
-
-def model_calls(report: str) -> int:
-    return int(re.findall(r"(\d+) model calls", report)[0])
 
 
 def runs(report: str) -> int:
@@ -89,7 +86,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         while measured(folder / FILES / "tune") < 10:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        os.kill(client.pid or 0, signal.SIGKILL)
+        assert client.pid is not None
+        os.kill(client.pid, signal.SIGKILL)
         runner.join()
     return folder
 

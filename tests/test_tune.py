@@ -1,7 +1,6 @@
 """Tune with the shipped models in the real ComfyUI."""
 
 import json
-import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from comfy_host.client import Client, PromptError
 from comfy_host.prompts import SUBJECT, Info, around
 from core_runs import rms
-from demo_runs import Linked, around_the_model, built_in, custom, lml, never_called, run, tiny_inputs
+from demo_runs import Linked, around_the_model, built_in, custom, lml, model_calls, never_called, run, tiny_inputs
 
 from lml_sampler import LMLSettings
 
@@ -26,10 +25,6 @@ CALLS = 12 + 3 * (6 + 8)
 
 def tune(pack: ModuleType, linked: Linked, **options: Any) -> tuple[Any, ...]:
     return run(pack.nodes.tune.LMLTune, linked, **(SMALL | options))
-
-
-def model_calls(report: str) -> int:
-    return int(re.findall(r"(\d+) model calls", report)[0])
 
 
 def errors_in(report: str) -> dict[str, float]:

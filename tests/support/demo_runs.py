@@ -3,6 +3,7 @@
 Without gradients, as ComfyUI runs them: in older ones the weights ask for them.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 from runpy import run_path
@@ -111,3 +112,8 @@ def diffusers_inputs(pack: ModuleType, name: str, batch: int = 2) -> dict[str, A
     outputs = pack.nodes.diffusers.LMLLoadDiffusersModel.execute(name, batch).result
     linked = dict(zip(("model", "positive", "latent_image", "vae"), outputs, strict=True))
     return linked | {"negative": linked["positive"]}
+
+
+def model_calls(report: str) -> int:
+    """How many model calls LML Tune says that it made."""
+    return int(re.findall(r"(\d+) model calls", report)[0])
