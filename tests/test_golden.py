@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from core_runs import run
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lml_sampler import LMLSettings, sample_lml
+from lml_sampler import LMLSettings
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -50,11 +51,10 @@ def test_golden_trajectory(case: dict[str, Any], dtype: torch.dtype, tolerance: 
         states.append(x)
         return x - sigma.view(-1, *[1] * (x.ndim - 1)) * outputs[len(states) - 1]
 
-    last = sample_lml(
+    last = run(
         model,
         (record["x"][0] * scale[0]).to(dtype),
         (record["sigma"] * scale).to(dtype),
-        disable=True,
         settings=golden_settings(case),
         parametrization="flow" if flow else "ve",
         noise_sampler=lambda sigma, sigma_next: next(drawn),
