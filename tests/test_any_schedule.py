@@ -150,10 +150,13 @@ def test_parts_are_stepped_as_if_each_were_alone(settings: LMLSettings, masked: 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize(
-    ("settings", "most"), [(LMLSettings(kappa=0.0), 1.01), (SETTINGS[0], 8.0), (SETTINGS[1], 3.0), (SETTINGS[3], 3.0)]
+    ("settings", "most"), [(LMLSettings(kappa=0.0), 0.95), (SETTINGS[0], 1.85), (SETTINGS[1], 1.55), (SETTINGS[3], 1.5)]
 )
 def test_the_state_stays_wide(dtype: torch.dtype, settings: LMLSettings, most: float) -> None:
-    """Twenty steps move by what the narrow answers of the model move them, which a correction extrapolates."""
+    """Twenty steps move by what the narrow answers of the model move them, which a correction extrapolates.
+
+    `most` is below what a state that is rounded at each step gives, but for DPM-Solver, where both are close.
+    """
     sigmas = torch.cat([torch.logspace(0.9, -1, 20), torch.zeros(1)]).to(dtype).float()
     x = (torch.randn(4, 512, generator=torch.Generator().manual_seed(0)) * sigmas[0]).to(dtype)
     seen = set()
