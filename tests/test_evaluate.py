@@ -55,8 +55,7 @@ def test_a_unit_that_kills_its_worker_is_tried_three_times_and_reported(tmp_path
 
 
 def command(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
-    text = [str(each) for each in arguments]
-    line = [sys.executable, str(ROOT / "benchmarks" / "eval.py"), *text]
+    line = [sys.executable, str(ROOT / "benchmarks" / "eval.py"), *map(str, arguments)]
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
 
 

@@ -20,9 +20,11 @@ from evaluate.worker import ComfyWorker, OwnComfyWorker
 from evaluations import SMALL, SMALL_UNITS, TWO, make_all, small_suite, written
 from PIL import Image
 
+Evaluated = tuple[suite.Suite, Store]
+
 
 @pytest.fixture(scope="module")
-def evaluated(server: Client, tmp_path_factory: pytest.TempPathFactory) -> tuple[suite.Suite, Store]:
+def evaluated(server: Client, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
     """The small suite, made by the server."""
     folder = tmp_path_factory.mktemp("evaluated")
     chosen = suite.load(small_suite(folder))
@@ -36,7 +38,7 @@ def all_pictures(chosen: suite.Suite, store: Store) -> np.ndarray:
     return np.stack([picture for cell in pictures.made(chosen, store) for picture, _ in cell.pictures()])
 
 
-def test_calls_and_sigmas_are_counted(evaluated: tuple[suite.Suite, Store]) -> None:
+def test_calls_and_sigmas_are_counted(evaluated: Evaluated) -> None:
     chosen, store = evaluated
     cells = {cell.cell.name: pictures.counted(cell) for cell in pictures.made(chosen, store)}
     assert {name: about["calls"] for name, about in cells.items()} == {
@@ -54,9 +56,7 @@ def test_calls_and_sigmas_are_counted(evaluated: tuple[suite.Suite, Store]) -> N
 
 
 @pytest.mark.parametrize("restarted", [False, True] if FULL else [False])
-def test_a_killed_comfyui_loses_nothing(
-    evaluated: tuple[suite.Suite, Store], server: Client, tmp_path: Path, restarted: bool
-) -> None:
+def test_a_killed_comfyui_loses_nothing(evaluated: Evaluated, server: Client, tmp_path: Path, restarted: bool) -> None:
     """In the middle of a unit, by a signal; another server goes on, or the same is started again.
 
     The pictures are those that the server makes of the same noise.
@@ -89,7 +89,7 @@ def test_a_killed_comfyui_loses_nothing(
     assert np.array_equal(all_pictures(chosen, store), all_pictures(chosen, others))
 
 
-def test_a_unit_can_be_made_again_by_the_same_server(evaluated: tuple[suite.Suite, Store], server: Client) -> None:
+def test_a_unit_can_be_made_again_by_the_same_server(evaluated: Evaluated, server: Client) -> None:
     """ComfyUI keeps results: those that were fetched are not there any more."""
     unit = units.units(evaluated[0])[0]
     unit = dataclasses.replace(unit, runs=unit.runs[:1], pictures=2)
@@ -133,9 +133,7 @@ def test_a_server_of_another_kind_is_named(tmp_path: Path) -> None:
         other.terminate()
 
 
-def test_a_refused_workflow_is_reported_and_not_repeated(
-    evaluated: tuple[suite.Suite, Store], server: Client, tmp_path: Path
-) -> None:
+def test_a_refused_workflow_is_reported_and_not_repeated(evaluated: Evaluated, server: Client, tmp_path: Path) -> None:
     chosen, _ = evaluated
     unit = units.units(chosen)[0]
     wrong = dataclasses.replace(
@@ -146,7 +144,7 @@ def test_a_refused_workflow_is_reported_and_not_repeated(
     assert "steps" in board.counts.failed[0][1] and "min" in board.counts.failed[0][1]
 
 
-def test_scores_tables_and_folders(evaluated: tuple[suite.Suite, Store], tmp_path: Path) -> None:
+def test_scores_tables_and_folders(evaluated: Evaluated, tmp_path: Path) -> None:
     """From pictures to a table; a cell that is not whole is named under it and not in it."""
     chosen, store = evaluated
     gone = pictures.made(chosen, store)[3].paths[0]

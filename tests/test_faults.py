@@ -1,5 +1,6 @@
 """Faults during a run, as a person meets them: the message says what happened, and the next run is clean."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -50,13 +51,17 @@ def healthy(request: pytest.FixtureRequest, server: Client, info: Info) -> tuple
     return request.param, latent
 
 
-def check_message_and_next_run(
-    server: Client, info: Info, healthy: tuple[str, Tensor], message: str, **fault: Any
-) -> None:
+@pytest.fixture
+def check(server: Client, info: Info, healthy: tuple[str, Tensor]) -> Callable[..., None]:
+    """Looks at the message of a run with a fault, and at the next run without one."""
     node, expected = healthy
-    with pytest.raises(PromptError, match=message):
-        server.run(workflow(info, node, **fault))
-    assert torch.equal(only_latent(server, workflow(info, node)), expected)
+
+    def look(message: str, **fault: Any) -> None:
+        with pytest.raises(PromptError, match=message):
+            server.run(workflow(info, node, **fault))
+        assert torch.equal(only_latent(server, workflow(info, node)), expected)
+
+    return look
 
 
 def test_all_nodes_with_a_model_are_covered(info: Info) -> None:
@@ -67,8 +72,8 @@ def test_all_nodes_with_a_model_are_covered(info: Info) -> None:
 
 
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
-def test_cancelling_at_any_step(server: Client, info: Info, healthy: tuple[str, Tensor], step: int) -> None:
-    check_message_and_next_run(server, info, healthy, "^interrupted$", fault="cancel", step=step)
+def test_cancelling_at_any_step(check: Callable[..., None], step: int) -> None:
+    check("^interrupted$", fault="cancel", step=step)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +87,9 @@ def test_cancelling_at_any_step(server: Client, info: Info, healthy: tuple[str, 
         ("no tensor", "'NoneType' object has no attribute 'chunk'"),
     ],
 )
-def test_a_model_that_fails(server: Client, info: Info, healthy: tuple[str, Tensor], fault: str, message: str) -> None:
+def test_a_model_that_fails(check: Callable[..., None], fault: str, message: str) -> None:
     """The host's own words for its own and the model's errors."""
-    check_message_and_next_run(server, info, healthy, message, fault=fault, step=2)
+    check(message, fault=fault, step=2)
 
 
 def test_the_node_shows_why_it_failed(server: Client, info: Info) -> None:
@@ -100,19 +105,16 @@ def test_the_node_shows_why_it_failed(server: Client, info: Info) -> None:
     ("fault", "step", "where"), [("nan", 1, "model"), ("inf", 3, "model"), ("nan", STEPS, "guidance")]
 )
 def test_a_number_that_is_none_is_reported_with_step_and_sigma(
-    server: Client, info: Info, healthy: tuple[str, Tensor], fault: str, step: int, where: str
+    check: Callable[..., None], fault: str, step: int, where: str
 ) -> None:
     message = rf"FloatingPointError: .*step {step} of {STEPS}.*sigma [\d.]+"
-    check_message_and_next_run(server, info, healthy, message, fault=fault, step=step, where=where)
+    check(message, fault=fault, step=step, where=where)
 
 
 @pytest.mark.parametrize("fault", ["one picture of the batch", "one channel", "half the size"])
-def test_a_wrong_shape_is_reported_with_the_step(
-    server: Client, info: Info, healthy: tuple[str, Tensor], fault: str
-) -> None:
+def test_a_wrong_shape_is_reported_with_the_step(check: Callable[..., None], fault: str) -> None:
     """A patch of the guidance may hand over what torch would broadcast in silence."""
-    message = rf"ValueError: .*step 2 of {STEPS}.*shape"
-    check_message_and_next_run(server, info, healthy, message, fault=fault, step=2, where="guidance")
+    check(rf"ValueError: .*step 2 of {STEPS}.*shape", fault=fault, step=2, where="guidance")
 
 
 @pytest.mark.parametrize("fault", ["float64", "float16"])
