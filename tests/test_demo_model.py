@@ -63,9 +63,9 @@ def test_both_variants_are_one_denoiser(pack: ModuleType) -> None:
 def test_a_few_steps_of_euler_are_recognisable(pack: ModuleType) -> None:
     """The shipped model draws what it is asked for: at least 23 of 24 shapes and colors."""
     labels = torch.arange(24)
-    positive = [[pack.nodes.demo.model.tokens(labels % 4, labels % 6), {}]]
     for variant in pack.nodes.demo.model.VARIANTS:
-        linked = demo_inputs(pack, variant, len(labels)) | {"positive": positive}
+        linked = demo_inputs(pack, variant, len(labels))
+        linked["positive"] = [[pack.nodes.demo.model.tokens(labels % 4, labels % 6), {}]]
         result = built_in(linked, "euler", seed=1, steps=12, cfg=3.0, scheduler="normal")
         shapes_seen, colors_seen = recognise(linked["vae"].decode(result).movedim(-1, 1) * 2 - 1)
         shapes_right, colors_right = (shapes_seen == labels % 4).sum(), (colors_seen == labels % 6).sum()

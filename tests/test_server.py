@@ -65,9 +65,9 @@ def test_the_shipped_workflow_shows_lml_beside_euler(server: Client) -> None:
     sampler = find(workflow, "LMLKSampler")
     workflow[sampler]["inputs"]["kappa"] = 0.0
     result = server.run(workflow)
-    lml, euler = result.images.values()
-    assert len(lml) == len(euler) == 4 and all(map(np.array_equal, lml, euler))
-    assert all(image.size == (256, 256) and np.asarray(image).std() > 10 for image in lml)
+    lml, euler = (np.stack([np.asarray(image) for image in images]) for images in result.images.values())
+    assert lml.shape == (4, 256, 256, 3) and np.array_equal(lml, euler)
+    assert (lml.std(axis=(1, 2, 3)) > 10).all()
     steps = [(value, total) for node, value, total in result.progress if node == sampler]
     assert steps[-1] == (workflow[sampler]["inputs"]["steps"],) * 2 and len({total for _, total in steps}) == 1
     assert result.previews
