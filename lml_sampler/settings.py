@@ -161,9 +161,12 @@ class LMLSettings:
 def _check_curve(points: Any) -> None:
     remedy = "Give pairs (share of the steps, factor), or nothing for a constant kappa."
     try:
-        shares, factors = [float(share) for share, _ in points], [float(factor) for _, factor in points]
+        shares, factors = [share for share, _ in points], [factor for _, factor in points]
     except (TypeError, ValueError) as error:
         raise ValueError(f"kappa_curve is {points!r}, which is no list of points. {remedy}") from error
+    for value in (*shares, *factors):
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ValueError(f"kappa_curve has {value!r}, which is no number. {remedy}")
     if any(not 0 <= share <= 1 for share in shares) or any(a >= b for a, b in itertools.pairwise(shares)):
         raise ValueError(f"kappa_curve has the shares {shares}; they must rise within [0, 1]. {remedy}")
     if any(not 0 <= factor <= 1 for factor in factors):

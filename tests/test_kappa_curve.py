@@ -52,7 +52,9 @@ def test_each_step_has_its_kappa() -> None:
         (((0.0, float("nan")),), r"within \[0, 1\]"),
         (((0.0, 1.5),), r"within \[0, 1\]"),
         ((1.0, 2.0), "no list of points"),
-        (((0.0, "much"),), "no list of points"),
+        (((0.0, "1"),), "has '1', which is no number"),
+        (((0.0, 1.0), (True, 0.0)), "has True, which is no number"),
+        (((0, 10**400),), r"within \[0, 1\]"),
     ],
 )
 def test_bad_curves_are_named(curve: Any, message: str) -> None:

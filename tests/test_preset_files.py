@@ -4,16 +4,19 @@ import dataclasses
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lml_sampler import LMLSettings
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def files(pack: ModuleType) -> ModuleType:
     return pack.nodes.presets.files
 
@@ -65,7 +68,23 @@ def test_what_a_killed_process_has_left_is_cleared_away(files: ModuleType, tmp_p
 @pytest.mark.parametrize(
     "name",
     [
-        *("", " ", "a/b", "a\\b", "../up", "..", ".hidden", "C:x", "nul", "CON.json", "com1", "dot.", "end ", "a\nb"),
+        *(
+            "",
+            " ",
+            "a/b",
+            "a\\b",
+            "../up",
+            "..",
+            ".hidden",
+            "C:x",
+            "nul",
+            "CON.json",
+            "com1",
+            "LPT²",
+            "dot.",
+            "end ",
+            "a\nb",
+        ),
         *("a" * 61, "λ" * 101, "\x00", "auto", "Auto", "PAPER", "paper", "paper: FLUX", "a*b", "a|b"),
     ],
 )
@@ -96,6 +115,9 @@ BROKEN = {
     content(settings={"damping": float("inf")}): r"damping \(λ\) is inf",
     content(settings={"kapa": 0.5}): "settings.kapa is unknown; known are scheme",
     content(settings={"order": 1.5}): "settings.order is 1.5, which is not a whole number",
+    content(settings={"damping": 10**400}): r"damping \(λ\) is inf",
+    content(settings={"kappa_curve": [[0, 10**400]]}): "kappa_curve has the factors",
+    content(settings={"kappa_curve": [[0, "1"]]}): "kappa_curve has '1', which is no number",
     content(settings={"scheme": ["ddim"]}): "settings.scheme is .'ddim'., which is not a text",
     content(settings={"scheme": "rk4"}): "scheme is 'rk4'; choose one of",
     content(note="x" * 100_001): "too many for a preset",
@@ -109,8 +131,35 @@ def test_a_broken_file_names_itself_the_field_and_the_remedy(files: ModuleType, 
     with pytest.raises(ValueError, match=BROKEN[text]) as caught:
         files.load(tmp_path, "mine")
     assert str(tmp_path / "mine.json") in str(caught.value) and "Correct the file" in str(caught.value)
+    assert ".." not in str(caught.value)
     (warning,) = files.warnings(tmp_path)
     assert warning == str(caught.value)
+
+
+@given(
+    settings=st.dictionaries(
+        st.sampled_from([field.name for field in dataclasses.fields(LMLSettings)]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(-(10**400)),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=2),
+            max_leaves=6,
+        ),
+    )
+)
+def test_no_content_keeps_the_nodes_away(files: ModuleType, settings: dict[str, Any]) -> None:
+    """ComfyUI loads the pack only if this raises nothing else."""
+    with suppress(ValueError):
+        assert isinstance(files.parse(json.loads(content(settings=settings)))[1], str)
+
+
+def test_an_old_editor_and_any_script_may_be_used(files: ModuleType, tmp_path: Path) -> None:
+    for name in ("नमस्ते", "สวัสดี", "café"):
+        files.save(tmp_path, name, LMLSettings(kappa=0.5), "", replace=False)
+        assert loaded(files, tmp_path, name) == LMLSettings(kappa=0.5)
+    (tmp_path / "old.json").write_text(content(), "utf-8-sig")
+    assert loaded(files, tmp_path, "old") == LMLSettings(kappa=0.5) and files.warnings(tmp_path) == []
+    with pytest.raises(ValueError, match=r"note is .* half a character"):
+        files.save(tmp_path, "new", LMLSettings(), "\ud83d", replace=False)
 
 
 def test_files_with_impossible_names_are_not_offered(files: ModuleType, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ Fields that `settings` leaves out have their defaults.
 import dataclasses
 import json
 import logging
+import math
 import re
+import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ ENDING = ".json"
 MAX_LENGTH = 60
 MAX_BYTES = 200
 MAX_FILE_BYTES = 100_000
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³])(\..*)?", re.IGNORECASE)
 """Names that Windows keeps for devices."""
 
 log = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ def check_name(name: str) -> str:
     """
     name = unicodedata.normalize("NFC", name)
     remedy = "Use letters, digits, spaces and any of _ - . ( ) + , and start with a letter or a digit."
-    if not re.fullmatch(r"\w[\w .()+,-]*", name) or name.endswith((" ", ".")):
+    if not re.match(r"\w", name) or not all(map(_fits_a_name, name)) or name.endswith((" ", ".")):
         raise ValueError(f"name is {name!r}; it cannot be the name of a preset. {remedy}")
     if len(name) > MAX_LENGTH or len(name.encode()) > MAX_BYTES:
         raise ValueError(f"name is {name!r}, {len(name)} characters long; use {MAX_LENGTH} at most.")
@@ -47,6 +49,11 @@ def check_name(name: str) -> str:
     if name.casefold() in {built_in.casefold() for built_in in BUILT_IN}:
         raise ValueError(f"name is {name!r}, which is a built-in preset. Choose another name.")
     return name
+
+
+def _fits_a_name(letter: str) -> bool:
+    """Vowel signs and accents of their own, as Hindi and Thai have them, are marks (M), not letters."""
+    return letter.isalnum() or letter in "_ .()+,-" or unicodedata.category(letter).startswith("M")
 
 
 def names(folder: Path) -> list[str]:
@@ -82,14 +89,15 @@ def load(folder: Path, name: str) -> Choice:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ValueError(f"it has {path.stat().st_size} bytes, too many for a preset")
-        settings, note = parse(json.loads(path.read_text("utf-8")))
+        settings, note = parse(json.loads(path.read_text("utf-8-sig")))
     except FileNotFoundError as error:
         raise ValueError(
             f"preset is {name!r}, but there is no file {path}. Choose another preset, or put the file back."
         ) from error
     except (OSError, ValueError, RecursionError) as error:
+        reason = str(error).rstrip(".")
         raise ValueError(
-            f"The preset {path} cannot be used: {error}. Correct the file, save the preset again, or delete it."
+            f"The preset {path} cannot be used: {reason}. Correct the file, save the preset again, or delete it."
         ) from error
     return Choice(settings, f"{name}: your preset{f' ({note})' if note else ''}. {describe(settings)}")
 
@@ -121,7 +129,7 @@ def _checked(key: str, value: Any, defaults: dict[str, Any]) -> Any:
         raise ValueError(f"the field settings.{key} is unknown; known are {', '.join(defaults)}")
     wanted = type(defaults[key])
     if wanted is float and type(value) is int:
-        return float(value)
+        return float(value) if abs(value) < sys.float_info.max else math.inf  # which no field takes
     if wanted is tuple and type(value) is list:
         return tuple(tuple(point) if type(point) is list else point for point in value)
     if type(value) is not wanted:
@@ -140,7 +148,11 @@ def save(folder: Path, name: str, settings: LMLSettings, note: str, replace: boo
     path = folder / (check_name(name) + ENDING)
     content = {"format": FORMAT, "version": VERSION, "note": note, "settings": dataclasses.asdict(settings)}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    if len(text.encode()) > MAX_FILE_BYTES:
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(f"note is {note!r}, which holds half a character. Type it again.") from error
+    if length > MAX_FILE_BYTES:
         raise ValueError(
             f"note has {len(note)} characters, which make a preset of more than {MAX_FILE_BYTES} bytes. Shorten it."
         )
