@@ -60,6 +60,16 @@ def test_a_sigma_that_comes_twice_changes_nothing(
     torch.testing.assert_close(result, run(falling, settings, problem), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("settings", SETTINGS[:-1], ids=str)
+@pytest.mark.parametrize("problem", ["ve", "flow"])
+def test_a_level_may_be_as_small_as_it_likes(settings: LMLSettings, problem: str) -> None:
+    scale = 1.0 if problem == "ve" else 0.125
+    for smallest in (1e-19, 1e-20, 1e-30, 1e-45):
+        sigmas = [*(sigma * scale for sigma in FALLING[:-1]), smallest, 0.0]
+        start = (noise(4, 8) * sigmas[0]).float()
+        assert run(sigmas, settings, problem, start).isfinite().all(), smallest
+
+
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_zero_may_come_twice(settings: LMLSettings) -> None:
     assert torch.equal(run([*FALLING, 0.0, 0.0], settings), run(FALLING, settings))

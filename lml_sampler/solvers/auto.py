@@ -42,7 +42,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..correction import inner, nonzero, squared_length
+from ..correction import MOST, inner, nonzero, squared_length
 from ..damping import MOST_DAMPING
 from ..parametrization import Level
 from ..step import Figures, Step, plain_step
@@ -181,7 +181,8 @@ def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
     start, stop = here.sigma / here.alpha, end.sigma / end.alpha
     passed = (start * max(before.alpha, 0.0) / before.sigma) ** 2
     # w^2 / (t^2 + w^2), and w^2 itself in units of |e|^2, which is the size of the latent far above the data.
-    shrunk = torch.sub(state.squared, squared, alpha=(before.sigma / here.sigma) ** 2).clamp_min_(0).div_(state.squared)
+    higher = min(before.sigma / here.sigma, MOST)
+    shrunk = torch.sub(state.squared, squared, alpha=higher**2).clamp_min_(0).div_(state.squared)
     number = torch.finfo(squared.dtype)
     width = (shrunk / squared).mul_((here.sigma * start) ** 2 / (1 - passed)).clamp_(number.tiny, number.max)
     rest = shrunk.mul_(_agreement(width, state.width)).mul_((start**2 - stop**2) / (1 - passed))
