@@ -145,8 +145,24 @@ def test_the_conclusion_is_about_the_run(pack: ModuleType, linked: Linked) -> No
     first = text.splitlines()[0]
     assert first.startswith(f"The path turns most before step {turns.index(max(turns)) + 1}, by {max(turns):.2g}°; ")
     assert "LML bends 4 of 5 steps" in first and first.endswith("% of the time.")
-    plain = run(pack.nodes.report.LMLReport, linked, seed=3, steps=5, kappa=0.0)[2]
-    assert plain.startswith("One step") or "LML corrects nothing" in plain.splitlines()[0] or "no turn" in plain
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 5, "kappa": 0.0}, "κ is 0: this is the plain sampler"),
+        ({"steps": 1}, "One step: there is no turn"),
+    ],
+)
+def test_a_run_without_a_turn_says_why(pack: ModuleType, linked: Linked, options: dict[str, Any], message: str) -> None:
+    assert run(pack.nodes.report.LMLReport, linked, **options)[2].startswith(message)
+
+
+def test_a_run_that_rises_says_so(pack: ModuleType) -> None:
+    recorder = Recorder()
+    core_runs.run(mixture().denoise, noise(2, 8), torch.tensor([0.5, 1.0, 2.0]), recorder=recorder)
+    report = pack.nodes.report.reporting.Report(recorder.settings, recorder.read())
+    assert report.conclusion().startswith("The noise level does not fall: every step is plain")
 
 
 @pytest.mark.every_host

@@ -91,7 +91,7 @@ class Report:
         model, sampler = self._seconds()
         time = f"the sampler took {sampler / max(model + sampler, 1e-9):.1%} of the time"
         if not turns:
-            return f"One step: there is no turn to learn from; {time}."
+            return f"{self._nothing_to_learn()}; {time}."
         most, where = max(turns)
         lml = "LML corrects nothing"
         if bent:
@@ -99,6 +99,14 @@ class Report:
         return (
             f"{_wasted_sentence(self.wasted())}The path turns most before step {where}, by {most:.2g}°; {lml}; {time}."
         )
+
+    def _nothing_to_learn(self) -> str:
+        """Why no step knows a turn."""
+        if self.settings.neutral:
+            return "κ is 0: this is the plain sampler"
+        if len(self.steps) == 1:
+            return "One step: there is no turn to learn from"
+        return "The noise level does not fall: every step is plain"
 
     def wasted(self) -> list[int]:
         """The calls that told almost nothing new, by number."""
