@@ -7,7 +7,7 @@ from typing import Any
 import demo_runs
 import pytest
 import torch
-from demo_runs import QUICK, Linked, custom, demo_inputs, latent, run
+from demo_runs import QUICK, Linked, custom, demo_inputs, latent, run, tiny_inputs
 from torch import Tensor
 
 pytestmark = pytest.mark.every_host
@@ -102,5 +102,12 @@ def test_advanced_without_leftover_noise_ends_clean(pack: ModuleType, demo: Link
     arguments = (model, "enable", 1, 6, 4.0, "euler", "lml", positive, negative, empty, 0, 4, "disable")
     expected = nodes.KSamplerAdvanced().sample(*arguments)[0]["samples"]
     assert torch.equal(lml_advanced(pack, demo, kappa=0.0, end_at_step=4), expected)
-    assert lml_advanced(pack, demo, start_at_step=6) is empty["samples"]
-    assert lml_advanced(pack, demo, end_at_step=0) is empty["samples"]
+
+
+def test_no_step_is_the_latent_in_the_form_that_the_model_takes(pack: ModuleType) -> None:
+    """As in KSampler (Advanced): an empty latent has 4 channels, whatever the model has."""
+    linked = tiny_inputs(batch=2) | latent(torch.zeros(2, 4, 8, 8))
+    channels = linked["model"].model.latent_format.latent_channels
+    for window in ({"start_at_step": 6}, {"end_at_step": 0}, {"start_at_step": 4, "end_at_step": 3}):
+        samples = lml_advanced(pack, linked, **window)
+        assert samples.shape[1] == channels != 4 and samples.count_nonzero() == 0

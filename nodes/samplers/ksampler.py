@@ -95,5 +95,5 @@ class LMLKSamplerAdvanced(choice.Corrected):
                 sigmas[-1] = 0
         sigmas = sigmas[start_at_step:]
         if len(sigmas) < 2:
-            return io.NodeOutput(job.latent_image)
+            sigmas = sigmas[:0]  # one level is no step; the latent gets the channels of the model all the same
         return io.NodeOutput(job.sample(sampler, sigmas, add_noise=add_noise == "enable"))
