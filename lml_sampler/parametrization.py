@@ -98,7 +98,7 @@ def schedule(sigmas: list[float], parametrization: Parametrization) -> list[Leve
         if not (math.isfinite(sigma) and sigma >= 0):
             raise ValueError(
                 f"sigmas[{index}] is {sigma}; it must be a finite number from 0 up. "
-                "The scheduler fails at this number of steps: use another one, or more steps."
+                "Choose another scheduler or more steps, or correct the sigmas that you typed."
             )
         if index and sigma > 0 and sigmas[index - 1] == 0:
             raise ValueError(

@@ -39,7 +39,10 @@ from lml_sampler import LMLSettings
         ({"target": "velocity", "scheme": "ddim"}, "target is 'velocity', but this is not a flow model"),
         ({"parametrization": "vp"}, "parametrization is 'vp'; choose one of ve"),
         ({"sigmas": [1.0, 0.0, 2.0]}, r"sigmas\[2\] is 2.0 after 0; no noise is known that leads up"),
-        ({"sigmas": [1.0, float("nan"), 0.0]}, r"sigmas\[1\] is nan"),
+        (
+            {"sigmas": [1.0, float("nan"), 0.0]},
+            r"sigmas\[1\] is nan.* Choose another scheduler or more steps, or correct",
+        ),
         ({"sigmas": [1.0, -0.5]}, r"sigmas\[1\] is -0.5"),
         ({"sigma_min": -0.1}, r"sigma_min is -0.1; it must be from 0 to below inf"),
         ({"sigma_min": float("nan")}, r"sigma_min is nan; it must be from 0 to below inf"),

@@ -60,7 +60,7 @@ def wrapped_sampler(inner: Any, settings: core.LMLSettings) -> comfy.samplers.KS
     """A SAMPLER like `inner`, every model call of which is corrected; `inner` stays as it is.
 
     Raises:
-        ValueError: `inner` brings its own way to call the model.
+        ValueError: `inner` brings its own way to call the model, or is LML itself.
     """
     if not isinstance(inner, comfy.samplers.KSAMPLER):
         raise ValueError(
@@ -68,6 +68,8 @@ def wrapped_sampler(inner: Any, settings: core.LMLSettings) -> comfy.samplers.KS
             "of KSamplerSelect and of the nodes in model/sampling/samplers that make one of the same kind: use one."
         )
     function = inner.sampler_function
+    if function is sample_lml:
+        raise ValueError("sampler is lml, which has the correction already. Use it as it is, or connect another one.")
     name = core.wrap_sampler(function, settings).__name__  # now, so that what is wrong with the settings is said now
 
     def sample(model: Any, x: Tensor, sigmas: Tensor, *args: Any, **options: Any) -> Tensor:
