@@ -23,7 +23,9 @@ KEPT = 200
 """Runs after which the server forgets what it has made: it keeps every result as long as there is memory."""
 CLEAR_ERRORS = re.compile(r"(ValueError|FloatingPointError): .{21}|RuntimeError: All \d+ runs of the sweep failed")
 """Those that name what is wrong, and that of a sweep without one picture, which has the first of them."""
-WRONG_TYPES = [None, "", "nan", "inf", "-inf", "1e400", "seven", True, [], {}, ["nowhere", 0], "0x10"]
+NOWHERE = ["nowhere", 0]
+"""A link from a node that is not there."""
+WRONG_TYPES = [None, "", "nan", "inf", "-inf", "1e400", "seven", True, [], {}, NOWHERE, "0x10"]
 PATHS = [
     "../../x",
     "/etc/x",
@@ -90,7 +92,11 @@ def inputs(draw: st.DrawFn, widgets: Inputs) -> dict[str, Any]:
         chosen[name] = draw(allowed(*widgets[name][:2]))
     if draw(st.integers(0, 3)) == 0:
         name = draw(names)
-        chosen[name] = draw(wrong(widgets[name][1]))
+        value = draw(wrong(widgets[name][1]))
+        # ComfyUI ends its worker for a choice that shows inputs and is linked to nowhere, whosever node it is.
+        shows_inputs = any(other.startswith(f"{name}.") for other in widgets)
+        if not (shows_inputs and value == NOWHERE):
+            chosen[name] = value
     return chosen
 
 
