@@ -59,8 +59,9 @@ def summary(settings: LMLSettings) -> str:
     name = (
         "preset auto" if dataclasses.replace(settings, damping=1.0, kappa=1.0) == DEFAULT_SETTINGS else "own settings"
     )
-    parts = [name, f"λ {settings.damping:.3g}", f"κ {settings.kappa:.3g}", f"scheme {scheme_name(settings)}"]
-    return " · ".join(parts + ([settings.damping_mode] if settings.scheme != "auto" else []))
+    # With spaces that do not break: a node is narrow.
+    parts = [name, f"λ\xa0{settings.damping:.3g}", f"κ\xa0{settings.kappa:.3g}", f"scheme {scheme_name(settings)}"]
+    return "\xa0· ".join(parts + ([settings.damping_mode] if settings.scheme != "auto" else []))
 
 
 def scheme_name(settings: LMLSettings) -> str:

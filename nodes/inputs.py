@@ -100,9 +100,9 @@ def run_inputs() -> list[io.Input]:
 
 def correction_inputs(of_settings: bool = True) -> list[io.Input]:
     """λ and κ. `of_settings`: they multiply those of a preset or of connected settings; else they are the settings."""
-    damping, kappa = "Damping. 1 is the default.", "How much of the correction is used. 1: all of it;"
+    damping, kappa = "1 is the default.", "How much of the correction is used. 1: all of it;"
     if of_settings:
-        damping = "Damping: multiplies λ of the settings. 1 leaves it as it is."
+        damping = "Multiplies λ of the settings: 1 leaves it as it is."
         kappa = "How much of the correction is used: multiplies κ of the settings. 1 leaves it as it is;"
     return [
         io.Float.Input(
@@ -112,7 +112,7 @@ def correction_inputs(of_settings: bool = True) -> list[io.Input]:
             min=0.0,
             max=100.0,
             step=0.01,
-            tooltip=f"{damping} Larger comes closer to the plain sampler; 0 trusts the correction fully.",
+            tooltip=f"Damping. Larger comes closer to the plain sampler; 0 trusts the correction fully. {damping}",
         ),
         share(
             "kappa",

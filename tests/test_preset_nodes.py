@@ -59,7 +59,7 @@ def preset_of(pack: ModuleType, **inputs: Any) -> tuple[LMLSettings, str]:
 def test_the_preset_node_says_what_it_chose(pack: ModuleType) -> None:
     settings, text = preset_of(pack)
     assert dataclasses.asdict(settings) == dataclasses.asdict(LMLSettings())
-    assert text.splitlines()[0] == "preset auto · λ 1 · κ 1 · scheme auto"
+    assert text.splitlines()[0] == "preset auto\xa0· λ\xa01\xa0· κ\xa01\xa0· scheme auto"
     for variant, scheme in (("eps", "dpmsolver 3"), ("flow", "ddim")):
         model = pack.nodes.demo.model.load(variant)
         settings, text = preset_of(pack, preset="paper", model=model, kappa=0.5, damping=2.0)
@@ -116,7 +116,7 @@ def test_presets_in_a_running_comfyui(server: Client) -> None:
     (folder / "broken.json").write_text(BROKEN)  # others may have cleaned up
     result = server.run(server.filled(save_prompt(name="from the page")))
     assert result.outputs["2"]["text"][0].startswith("Saved: ")
-    assert result.outputs["1"]["text"][0].startswith("preset auto · λ 1 · κ 0.42 · scheme auto\n")
+    assert result.outputs["1"]["text"][0].startswith("preset auto\xa0· λ\xa01\xa0· κ\xa00.42\xa0· scheme auto\n")
     options = server.object_info()["LMLPreset"]["input"]["required"]["preset"][1]["options"]
     assert options[: len(OWN)] == [*OWN] and {"broken", "from the page"} < {*options}
     before = sorted(folder.iterdir())

@@ -21,16 +21,16 @@ class Template(NamedTuple):
 SEED = (
     "The seed is fixed, so that you can compare settings. For new results set *control after generate* to *randomize*."
 )
-FEWER = "Try fewer `steps`: LML is made for 5 to 20."
+FEWER = "Try fewer **steps**: LML is made for 5 to 20."
 DISTILLED = (
     "This model is made for {} steps and CFG 1. CFG 1 does not read the negative prompt. κ is 0.25: a distilled model "
     "was trained for plain steps."
 )
 EXPERTS = (
     "Two models share the 20 steps: the first makes the motion, the second the details.",
-    "Change `steps` on both LML nodes; the first ends where the second starts.",
+    "Change **steps** on both LML nodes; the first ends where the second starts.",
 )
-FRAMES = "`length` is the number of frames: a multiple of {} plus 1. {} frames a second."
+FRAMES = "**length** is the number of frames: a multiple of {} plus 1. {} frames a second."
 
 TEMPLATES = {
     "LML SDXL text to image": Template(
@@ -66,7 +66,7 @@ TEMPLATES = {
     "LML FLUX.2 dev text to image": Template(
         images.flux2_dev,
         "FLUX.2 dev makes a picture from text in 20 steps, with LML Sampler in place of KSamplerSelect.",
-        ("`guidance` on FluxGuidance takes the place of CFG.", "The size stands on two nodes: change both.", FEWER),
+        ("**guidance** on FluxGuidance takes the place of CFG.", "The size stands on two nodes: change both.", FEWER),
     ),
     "LML FLUX.2 klein 4 steps": Template(
         images.flux2_klein,
@@ -96,12 +96,12 @@ TEMPLATES = {
     "LML LTX-2 video with sound": Template(
         videos.ltx,
         "LTX-2 makes a video and its sound from text in 20 steps, with LML Sampler in place of KSamplerSelect.",
-        ("Say in the prompt what is heard.", FRAMES.format(8, 24), "Change `length` and `frames_number` together."),
+        ("Say in the prompt what is heard.", FRAMES.format(8, 24), "Change **length** and **frames_number** together."),
     ),
     "LML ACE-Step 1.5 song": Template(
         videos.ace_step,
         "ACE-Step 1.5 turbo makes a song from a style and lyrics in 8 steps.",
-        (DISTILLED.format(8), "Change `duration` and `seconds` together."),
+        (DISTILLED.format(8), "Change **duration** and **seconds** together."),
     ),
 }
 """By name of the file."""

@@ -12,7 +12,7 @@ from ..job import Job
 from ..pictures import drawing
 from .reporting import Report
 
-SEARCH_ALIASES = ["lml", "report", "diagnostics", "debug", "profile", "statistics", "steps", "why"]
+SEARCH_ALIASES = [*inputs.SEARCH_ALIASES, "report", "diagnostics", "debug", "profile", "statistics", "why"]
 
 
 def _outputs() -> list[io.Output]:
@@ -34,6 +34,7 @@ class LMLReport(io.ComfyNode):
             description="Samples like LML KSampler and shows what each step did: how the path turns, how LML bends "
             "it, and how long model and sampler took.",
             search_aliases=SEARCH_ALIASES,
+            is_output_node=True,
             inputs=inputs.job_inputs(),
             outputs=_outputs(),
         )
@@ -56,6 +57,7 @@ class LMLReportCustom(io.ComfyNode):
             description="LML Report in place of SamplerCustomAdvanced: takes any guider, an LML sampler and any "
             "sigmas.",
             search_aliases=[*SEARCH_ALIASES, "samplercustomadvanced"],
+            is_output_node=True,
             inputs=[
                 io.Noise.Input("noise", tooltip="The noise to start from."),
                 io.Guider.Input("guider", tooltip="How model and prompts are used."),

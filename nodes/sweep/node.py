@@ -41,7 +41,7 @@ class LMLSweep(io.ComfyNode):
             category=inputs.CATEGORY,
             description="Makes a grid of pictures over two of λ, κ, steps, scheme, sampler and CFG, all from one "
             "seed, on one sheet with labels.",
-            search_aliases=["lml", "sweep", "grid", "xy plot", "contact sheet", "compare samplers", "parameter"],
+            search_aliases=[*inputs.SEARCH_ALIASES, "sweep", "grid", "xy plot", "contact sheet", "compare samplers"],
             inputs=inputs.job_inputs(
                 inputs.vae(),
                 *_axis("column", "κ", "0, 0.5, 1", list(AXES)),

@@ -63,7 +63,7 @@ class LMLTune(io.ComfyNode):
             category=inputs.CATEGORY,
             description="Measures which λ (or κ) comes closest to the finished picture, with your model, prompt, "
             "size and number of steps. Connect its settings to the samplers.",
-            search_aliases=["lml", "tune", "calibrate", "optimize", "optimise", "search", "best settings", "benchmark"],
+            search_aliases=[*inputs.SEARCH_ALIASES, "tune", "calibrate", "optimize", "best settings", "benchmark"],
             inputs=inputs.job_inputs(*_search_inputs()),
             outputs=[
                 io.Sampler.Output(tooltip="The tuned sampler, for SamplerCustom and SamplerCustomAdvanced."),
