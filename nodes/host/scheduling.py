@@ -25,12 +25,18 @@ def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampl
 
     Raises:
         ValueError: `steps` is below 1, or `denoise` no number or so small that the whole schedule would have too many
-            steps.
+            steps, or the scheduler fails.
     """
     _check(steps, denoise)
-    return comfy.samplers.KSampler(
+    sigmas = comfy.samplers.KSampler(
         model, steps=steps, device=model.load_device, sampler=sampler_name, scheduler=scheduler, denoise=denoise
     ).sigmas
+    if not sigmas.isfinite().all():
+        raise ValueError(
+            f"scheduler is {scheduler!r}, which fails at this number of steps ({steps}): a noise level of it is no "
+            "finite number. Use more steps, or another scheduler."
+        )
+    return sigmas
 
 
 def own_schedule(model: Any, steps: int, denoise: float = 1.0) -> Tensor:

@@ -1,0 +1,44 @@
+"""LML Compare in the real ComfyUI: what it shows is what the two samplers make."""
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from core_runs import rms
+from demo_runs import QUICK, Linked, built_in, lml, run, tiny_inputs
+
+pytestmark = pytest.mark.every_host
+
+
+@pytest.fixture(scope="module")
+def linked() -> Linked:
+    return tiny_inputs(batch=2)
+
+
+def compare(pack: ModuleType, linked: Linked, **options: Any) -> tuple[Any, ...]:
+    return run(pack.nodes.compare.LMLCompare, linked, **(QUICK | options))
+
+
+@pytest.mark.parametrize(("sampler", "steps"), [("euler", 6), ("uni_pc", 6), ("heun", 3), ("seeds_3", 2)])
+def test_both_pictures_are_those_of_the_samplers(pack: ModuleType, linked: Linked, sampler: str, steps: int) -> None:
+    """A sampler of several calls a step takes fewer steps."""
+    own, other, difference, text = compare(pack, linked, sampler_name=sampler, steps=6)
+    decode = pack.nodes.host.running.decode
+    latents = lml(pack, linked, **QUICK | {"steps": 6}), built_in(linked, sampler, **QUICK | {"steps": steps})
+    for shown, latent in zip((own, other), latents, strict=True):
+        torch.testing.assert_close(shown, decode(linked["vae"], {"samples": latent}))
+    torch.testing.assert_close(difference, (4 * (own - other).abs()).clamp(0, 1))
+    note = "" if steps == 6 else f" ({steps} steps of {6 // steps} calls)"
+    assert text == f"LML and {sampler}{note} differ by {rms(own - other):.1%} (RMS)."
+
+
+def test_the_plain_sampler_is_euler(pack: ModuleType, linked: Linked) -> None:
+    own, other, difference, text = compare(pack, linked, kappa=0.0)
+    assert torch.equal(own, other) and difference.count_nonzero() == 0 and "differ by 0.0%" in text
+
+
+def test_a_scheduler_that_fails_at_the_steps_of_the_other_is_named(pack: ModuleType, linked: Linked) -> None:
+    """ComfyUI's kl_optimal divides 0 by 0 at one step."""
+    with pytest.raises(ValueError, match=r"scheduler is 'kl_optimal', which fails at this number of steps \(1\)"):
+        compare(pack, linked, scheduler="kl_optimal", steps=2, sampler_name="heun")
