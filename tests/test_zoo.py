@@ -117,7 +117,7 @@ def test_every_scheduler_of_the_host(pack: ModuleType, build: Callable[..., Mode
         for steps in (1, 2, 5, 13):
             chosen = {"scheduler": scheduler, "steps": steps}
             if chosen == {"scheduler": "kl_optimal", "steps": 1}:  # ComfyUI divides 0 by 0 there
-                with pytest.raises(ValueError, match=r"'kl_optimal', which fails at this number of steps .* more steps"):
+                with pytest.raises(ValueError, match=r"'kl_optimal', which fails .* more steps"):
                     run(pack, model, latent, **chosen)
                 continue
             assert run(pack, model, latent, **chosen).isfinite().all(), chosen
