@@ -33,7 +33,7 @@ class LMLSettings:
             `velocity`, the `increment` that the scheme adds to its linear term (the released DPM-Solver), or only
             the `direction` of ddim: the noise put back at the next level, not the one taken out (the released DDIM).
         damping_mode: the unit of `damping`: `relative` (of |u|^2), `adaptive` (relative, and more where the path
-            turns) or `absolute` (the paper's). A run of the scheme `auto` takes `adaptive` alone.
+            turns) or `absolute` (the paper's). The scheme `auto` takes `adaptive` alone.
         damping: lambda, finite and >= 0. 0 trusts the model, large values fall back to the plain scheme.
         kappa: kappa in [0, 1], how much of the correction is followed: 1 all of it, 0 is the plain scheme, bit for bit.
         start_percent: share of the steps of this run after which the correction starts (the released `freeze`).
@@ -114,9 +114,9 @@ class LMLSettings:
                 f"target is 'direction', which only the scheme ddim has, but scheme is {self.scheme!r}. "
                 "Choose target score or increment."
             )
-        if self.scheme == "auto" and self.damping_mode == "absolute":
+        if self.scheme == "auto" and self.damping_mode != "adaptive":
             raise ValueError(
-                "damping_mode is 'absolute', but the scheme auto has a damping of its own. "
+                f"damping_mode is {self.damping_mode!r}, but the scheme auto has a damping of its own. "
                 "Set damping_mode to adaptive, or scheme to ddim, dpmsolver or dpmsolver++."
             )
         if self.arithmetic != "exact" and self.damping_mode != "absolute":

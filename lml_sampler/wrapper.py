@@ -1,7 +1,7 @@
 """The LML correction around any sampler: every model call of the sampler is corrected before the sampler sees it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import torch
@@ -66,9 +66,9 @@ def wrap_sampler(
 
     Args:
         sampler: `sampler(model, x, sigmas, extra_args=..., callback=..., disable=..., **options) -> Tensor`.
-        settings: its fields of the correction; `start_percent` and `end_percent` count the steps of `sigmas`, and a
-            call between two of them belongs to the step that it is in. `kappa = 0` is the bare
-            sampler, bit for bit.
+        settings: its fields of the correction; for a `damping_mode` other than adaptive the scheme must be ddim.
+            `start_percent` and `end_percent` count the steps of `sigmas`, and a call between two of them belongs to the
+            step that it is in. `kappa = 0` is the bare sampler, bit for bit.
         parametrization: `ve` (eps, v and EDM models) or `flow`.
         parts: as in `sample_lml`.
 
@@ -94,8 +94,7 @@ def wrap_sampler(
         **options: Any,
     ) -> Tensor:
         if not settings.neutral:
-            alone = replace(settings, scheme="ddim")
-            model = CorrectedModel(model, sigmas.to(x.device), alone, parametrization, parts)
+            model = CorrectedModel(model, sigmas.to(x.device), settings, parametrization, parts)
         return sampler(model, x, sigmas, extra_args=extra_args, callback=callback, disable=disable, **options)
 
     wrapped.__name__ = f"lml_{getattr(sampler, '__name__', 'sampler')}"
@@ -106,7 +105,8 @@ def _check(settings: LMLSettings, parametrization: str) -> None:
     check_parametrization(parametrization)
     for field in fields(settings):
         value, default = getattr(settings, field.name), getattr(DEFAULT_SETTINGS, field.name)
-        if field.name not in USED and value != default:
+        allowed = (default, "ddim") if field.name == "scheme" else (default,)
+        if field.name not in USED and value not in allowed:
             raise ValueError(
                 f"{field.name} is {value!r}, but around another sampler only {', '.join(USED)} have a meaning. "
                 f"Leave it at {default!r}, and choose the wrapped sampler instead."

@@ -12,7 +12,7 @@ from torch import Tensor
 from lml_sampler import LMLSettings, correct, wrap_sampler
 
 FLOW_SIGMAS = torch.tensor([1.0, 0.9, 0.7, 0.4, 0.2, 0.0], dtype=torch.float64)
-LASTING: dict[str, Any] = {"damping_mode": "relative", "damping": 0.0, "kappa": 0.3}
+LASTING: dict[str, Any] = {"scheme": "ddim", "damping_mode": "relative", "damping": 0.0, "kappa": 0.3}
 RELATIVE = LMLSettings(**LASTING)  # a damping of just |u|^2: a gain of 0.3
 
 
@@ -73,7 +73,7 @@ def test_which_call_is_the_previous_one(levels: list[float], expected: list[int 
 
 
 def test_a_call_belongs_to_the_step_it_is_in() -> None:
-    window = LMLSettings(damping_mode="relative", kappa=0.3, start_percent=0.5, end_percent=1.0)
+    window = LMLSettings(scheme="ddim", damping_mode="relative", kappa=0.3, start_percent=0.5, end_percent=1.0)
     touched = [not torch.equal(*pair) for pair in seen_by([4, 3.9994, 2, 1.5, 1], window)]
     assert touched == [False, False, False, True, True]
 

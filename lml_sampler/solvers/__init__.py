@@ -11,19 +11,10 @@ from .released import ReleasedSolver
 
 
 def choose_solver(settings: LMLSettings, weight: Tensor | None) -> Solver:
-    """The solver of a run with these settings; `weight` as in `Step`.
-
-    Raises:
-        ValueError: the scheme `auto` with a damping that does not see how the path turns.
-    """
+    """The solver of a run with these settings; `weight` as in `Step`."""
     if settings.neutral:
         return MultistepSolver(settings)
     if settings.scheme == "auto":
-        if settings.damping_mode != "adaptive":
-            raise ValueError(
-                f"damping_mode is {settings.damping_mode!r}, but the scheme auto has a damping of its own. "
-                "Set damping_mode to adaptive, or scheme to ddim, dpmsolver or dpmsolver++."
-            )
         return AutoSolver()
     if settings.arithmetic != "exact":
         return ReleasedSolver(settings)
