@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 class LMLExtension(ComfyExtension):
     async def on_load(self) -> None:
-        for warning in presets.warnings(host.running.user_folder("presets")):
+        for warning in presets.warnings(host.files.user_folder("presets")):
             log.warning("LML Sampler: %s", warning)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

@@ -76,7 +76,7 @@ def run_ksampler(pack: ModuleType, **inputs: Any) -> torch.Tensor:
 def test_damping_and_kappa_act_on_every_preset(pack: ModuleType, user_folder: Path, preset: str) -> None:
     """Continuously, and the same on the node that chooses as on the one that samples."""
     mine = pack.lml_sampler.LMLSettings(scheme="ddim", kappa=0.8)
-    pack.nodes.presets.files.save(pack.nodes.host.running.user_folder("presets"), "mine", mine, "", False)
+    pack.nodes.presets.files.save(pack.nodes.host.files.user_folder("presets"), "mine", mine, "", False)
     settings, _ = preset_of(pack, preset=preset)
     as_it_is = run_ksampler(pack, settings=settings)
     plain = run_ksampler(pack, settings=settings, kappa=0.0)

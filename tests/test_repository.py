@@ -36,7 +36,7 @@ def test_only_one_package_knows_the_host() -> None:
         assert not knows or path.parent.name == "host", path.name
 
 
-SHARED = {"atomic_file", "choice", "inputs", "job", "pictures"}
+SHARED = {"inputs", "pictures"}
 """What features have in common; it knows no feature."""
 
 START = {"__init__", "extension", "loading", "registration"}

@@ -4,8 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from .. import choice, host, inputs
-from ..job import Job
+from .. import host, inputs
+from ..inputs import Job, choice
 from ..pictures import contact_sheet, drawing
 from ..pictures.runs import LML, Run, pictures
 

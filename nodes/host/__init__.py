@@ -2,6 +2,7 @@
 
 from . import diffusers as diffusers
 from . import families as families
+from . import files as files
 from . import fingerprint as fingerprint
 from . import pixels as pixels
 from . import running as running

@@ -1,13 +1,11 @@
-"""What a node shows while it runs, how it is cancelled, and where it keeps files."""
+"""What a node shows while it runs, and how it is cancelled."""
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import comfy.model_management
 import comfy.utils
-import folder_paths
 import latent_preview
 import torch
 from comfy_execution.utils import get_executing_context
@@ -98,8 +96,3 @@ def decode(vae: Any, latent: dict[str, Any]) -> Tensor:
         samples = samples.unbind()[0]
     images = vae.decode(samples)
     return images.reshape(-1, *images.shape[-3:]).to("cpu", torch.float32)
-
-
-def user_folder(name: str) -> Path:
-    """The pack's folder `name` in ComfyUI's user folder; it need not exist."""
-    return Path(folder_paths.get_user_directory()) / "default" / "lml_sampler" / name

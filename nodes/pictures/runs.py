@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...lml_sampler import LMLSettings
 from .. import host
-from ..job import Job
+from ..inputs import Job
 
 LML = "lml"
 """Name of the pack's own sampler, beside those of ComfyUI."""

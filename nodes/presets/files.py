@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ...lml_sampler import LMLSettings
-from .. import atomic_file
-from ..choice import describe
+from .. import host
+from ..inputs.choice import describe
 from .built_in import BUILT_IN, Choice
 
 FORMAT = "lml-sampler preset"
@@ -142,7 +142,7 @@ def save(folder: Path, name: str, settings: LMLSettings, note: str, replace: boo
 
     Raises:
         ValueError: the name cannot be used, another preset has it and `replace` is off, or the note is too long.
-        OSError: the file could not be written; see `atomic_file.write`.
+        OSError: the file could not be written; see `host.files.write`.
     """
     path = folder / (check_name(name) + ENDING)
     content = {"format": FORMAT, "version": VERSION, "note": note, "settings": dataclasses.asdict(settings)}
@@ -164,7 +164,7 @@ def save(folder: Path, name: str, settings: LMLSettings, note: str, replace: boo
                 f"name is {name!r}, but the preset {same} has it and holds something else. "
                 "Choose another name, or switch replace on."
             )
-    atomic_file.write(same or path, text.encode())
+    host.files.write(same or path, text.encode())
     return same or path, True
 
 

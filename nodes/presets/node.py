@@ -5,7 +5,8 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ...lml_sampler import LMLSettings
-from .. import choice, host, inputs
+from .. import host, inputs
+from ..inputs import choice
 from . import files
 from .built_in import AUTO, BUILT_IN, PAPER, Choice, built_in
 
@@ -23,7 +24,7 @@ def choose(preset: str, model: Any = None) -> Choice:
     """
     if not isinstance(preset, str) or preset in BUILT_IN:
         return built_in(preset, None if model is None else host.families.is_flow(model))
-    return files.load(host.running.user_folder("presets"), preset)
+    return files.load(host.files.user_folder("presets"), preset)
 
 
 class LMLPreset(io.ComfyNode):
@@ -38,7 +39,7 @@ class LMLPreset(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "preset",
-                    options=[*BUILT_IN, *files.names(host.running.user_folder("presets"))],
+                    options=[*BUILT_IN, *files.names(host.files.user_folder("presets"))],
                     default=AUTO,
                     tooltip="auto: right for most models; for a distilled one set κ to 0.25. paper: the paper's scheme "
                     "with a small correction; connect the model for it. Then your own, from LML Save Preset.",
@@ -117,7 +118,7 @@ class LMLSavePreset(io.ComfyNode):
     @classmethod
     @host.running.says_why
     def execute(cls, settings: LMLSettings, name: str, note: str, replace: bool) -> io.NodeOutput:
-        path, written = files.save(host.running.user_folder("presets"), name, settings, note, replace)
+        path, written = files.save(host.files.user_folder("presets"), name, settings, note, replace)
         text = f"{'Saved' if written else 'Saved already'}: {path}. Press R to see it in the lists."
         host.running.show_text(text)
         return io.NodeOutput(text, ui=ui.PreviewText(text))

@@ -7,8 +7,8 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ...lml_sampler import Recorder
-from .. import choice, host, inputs
-from ..job import Job
+from .. import host, inputs
+from ..inputs import Job, choice
 from ..pictures import drawing
 from .reporting import Report
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from ...lml_sampler import LMLSettings
 from ...lml_sampler.diagnostics import StepReport
-from ..choice import describe
+from ..inputs.choice import describe
 from ..pictures.drawing import INK, Line, chart
 from ..pictures.lettering import load_font, wrap
 

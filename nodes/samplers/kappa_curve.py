@@ -13,7 +13,8 @@ except ImportError:  # ComfyUI before 0.20 has the widget, but hands over nothin
     CurveInput = None
 
 from ...lml_sampler import LMLSettings
-from .. import choice, host, inputs
+from .. import host, inputs
+from ..inputs import choice
 
 SHAPES: dict[str, Callable[[Any], Any]] = {
     "linear": lambda share: share,

@@ -4,8 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .. import choice, host, inputs
-from ..job import Job
+from .. import host, inputs
+from ..inputs import Job, choice
 
 
 class LMLKSampler(choice.Corrected):

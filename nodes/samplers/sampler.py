@@ -8,7 +8,8 @@ from comfy_api.latest import io
 from ...lml_sampler import LMLSettings
 from ...lml_sampler.presets import Family, published
 from ...lml_sampler.settings import MULTISTEP, Arithmetic, Scheme, SolverType
-from .. import choice, host, inputs
+from .. import host, inputs
+from ..inputs import choice
 
 PUBLISHED = "as published"
 FAMILIES: dict[str, Family] = {"SD 1.5": "sd", "SD 2": "sd2", "FLUX": "flux"}

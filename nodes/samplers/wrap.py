@@ -5,7 +5,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...lml_sampler.settings import LMLSettings
-from .. import choice, host, inputs
+from .. import host, inputs
+from ..inputs import choice
 
 
 class LMLWrapSampler(choice.Corrected):

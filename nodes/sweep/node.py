@@ -8,8 +8,8 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from .. import choice, host, inputs
-from ..job import Job
+from .. import host, inputs
+from ..inputs import Job, choice
 from ..pictures import contact_sheet, drawing
 from ..pictures.runs import Run, pictures
 from . import values

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from ...lml_sampler import LMLSettings
 from ...lml_sampler.settings import Scheme
-from ..choice import scheme_name
+from ..inputs.choice import scheme_name
 from ..pictures.runs import LML, Run
 
 NONE = "none"

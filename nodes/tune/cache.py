@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from .. import atomic_file
+from .. import host
 
 KEPT_SEARCHES = 200
 KEPT_REFERENCES = 32
@@ -70,7 +70,7 @@ class Cache:
 
     def _write(self, path: Path, content: bytes, kept: int) -> None:
         try:
-            atomic_file.write(path, content)
+            host.files.write(path, content)
             _prune(path.parent, f"*{path.suffix}", kept)
         except OSError as error:
             self.problem = f"Not everything is kept for the next run: {error}"

@@ -4,8 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from .. import choice, host, inputs
-from ..job import Job
+from .. import host, inputs
+from ..inputs import Job, choice
 from ..pictures import drawing
 from .search import Search
 from .task import Task, candidates, check_reference
@@ -107,7 +107,7 @@ class LMLTune(io.ComfyNode):
             reference_steps,
         )
         search = Search(task)
-        search.run(host.running.user_folder("tune"), host.running.show_text)
+        search.run(host.files.user_folder("tune"), host.running.show_text)
         text, plot = search.report(), drawing.to_tensor(search.plot())
         host.running.show_text(search.verdict())
         return io.NodeOutput(host.sampler(search.settings), search.settings, plot, text, ui=ui.PreviewText(text))

@@ -13,8 +13,8 @@ from torch import Tensor
 from ... import lml_sampler as core
 from ...lml_sampler import LMLSettings
 from ...lml_sampler.settings import MULTISTEP, Scheme
-from .. import choice, host
-from ..job import Job
+from .. import host
+from ..inputs import Job, choice
 from . import tuning
 from .tuning import Parameter
 

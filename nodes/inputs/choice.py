@@ -5,9 +5,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..lml_sampler import LMLSettings
-from ..lml_sampler.sampler import DEFAULT_SETTINGS
-from . import host
+from ...lml_sampler import LMLSettings
+from ...lml_sampler.sampler import DEFAULT_SETTINGS
+from .. import host
 
 MOST_DAMPING = 100.0
 """The largest factor on λ that a node takes; the correction is gone long before."""

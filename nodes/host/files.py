@@ -1,4 +1,4 @@
-"""Files that are there whole, or as they were before: on a full disk, and when the process is killed."""
+"""Files in the user folder: there whole, or as they were before, on a full disk and when the process is killed."""
 
 import os
 import tempfile
@@ -6,8 +6,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import folder_paths
+
 ENDING = ".part"
 OLD_SECONDS = 86400
+
+
+def user_folder(name: str) -> Path:
+    """The pack's folder `name` in ComfyUI's user folder; it need not exist."""
+    return Path(folder_paths.get_user_directory()) / "default" / "lml_sampler" / name
 
 
 def write(path: Path, content: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from . import host
+from .. import host
 
 CATEGORY = "model/sampling/LML"
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..lml_sampler import LMLSettings
-from . import choice, host
+from ...lml_sampler import LMLSettings
+from .. import host
+from . import choice
 
 
 @dataclass(frozen=True)
