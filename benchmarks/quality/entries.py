@@ -65,9 +65,9 @@ def _peer(name: str, model_patcher: Any) -> Any:
     return SamplerSASolver.execute(model_patcher, eta=0.0, **defaults, **orders).args[0]
 
 
-def _gain(gain: float, **options: Any) -> Settings:
-    """One gain kappa / (lambda + 1) in every step."""
-    settings = LMLSettings(damping_mode="relative", damping=0.0, kappa=gain, **options)
+def _gain(gain: float) -> Settings:
+    """ddim, or a sampler that is wrapped, with one gain kappa / (lambda + 1) in every step."""
+    settings = LMLSettings(scheme="ddim", damping_mode="relative", damping=0.0, kappa=gain)
     return lambda flow, steps: settings
 
 
@@ -78,6 +78,6 @@ def entries() -> dict[str, Entry]:
     found = [Entry(name, "peer", name) for name in (*peers, SA_SOLVER, *PUBLISHED)]
     found.append(Entry(AUTO, "lml", settings=lambda flow, steps: LMLSettings()))
     found.append(Entry(PAPER, "lml", settings=lambda flow, steps: paper(flow)))
-    found += [Entry(f"LML ddim, g {gain}", "lml", settings=_gain(gain, scheme="ddim")) for gain in GAINS]
+    found += [Entry(f"LML ddim, g {gain}", "lml", settings=_gain(gain)) for gain in GAINS]
     found += [Entry(f"LML({name})", "wrapped", name, _gain(WRAPPED_GAIN)) for name in WRAPPED]
     return {entry.name: entry for entry in found}

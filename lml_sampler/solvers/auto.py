@@ -9,7 +9,7 @@ Glossary (per sample; s: this level, p: the call before, t: the next level)
 
 A model of the path asks for a change v of the prediction, the plain scheme for none. The damped problem lies between:
 
-    argmin_u |u - v|^2 + mu |u|^2  =  tau v,     tau = 1 / (1 + mu),     mu = 16 lambda |alpha r / sigma|^2 / |e|^2
+    argmin_u |u - v|^2 + mu |u|^2  =  tau v,    tau = 1 / (1 + mu),    mu = 16 lambda |alpha r / sigma|^2 / |e before|^2
 
 so v is followed as far as the last forecast missed little beside the noise prediction. lambda = 0 trusts the model;
 a large lambda leaves the plain step. kappa is the share of the result that is followed.
