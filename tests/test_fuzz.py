@@ -93,9 +93,9 @@ def inputs(draw: st.DrawFn, widgets: Inputs) -> dict[str, Any]:
     if draw(st.integers(0, 3)) == 0:
         name = draw(names)
         value = draw(wrong(widgets[name][1]))
-        # ComfyUI ends its worker for a choice that shows inputs and is linked to nowhere, whosever node it is.
-        shows_inputs = any(other.startswith(f"{name}.") for other in widgets)
-        if not (shows_inputs and value == NOWHERE):
+        # A choice that shows inputs, or one of these, ends ComfyUI's worker by a link to nowhere, whosever node it is.
+        shows_or_shown = "." in name or any(other.startswith(f"{name}.") for other in widgets)
+        if not (shows_or_shown and value == NOWHERE):
             chosen[name] = value
     return chosen
 
