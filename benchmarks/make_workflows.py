@@ -23,10 +23,10 @@ def workflow(info: Info, name: str) -> dict[str, Any]:
     bare = Canvas(info)
     template.build(bare)
     hints = [f"- {hint}" for hint in (*template.hints, SEED)]
-    files = [f"- `{folder}/{file}`" for folder, file in bare.files()]
+    files = [f"- **{folder}/{file}**" for folder, file in bare.files()]
     canvas = Canvas(info)
     canvas.note(
-        "\n".join([f"**{template.shows}**", "", *hints, "", "Files, in ComfyUI's folder `models`:", "", *files])
+        "\n".join([f"**{template.shows}**", "", *hints, "", "Files, in ComfyUI's folder **models**:", "", *files])
     )
     template.build(canvas)
     return canvas.workflow(name)
