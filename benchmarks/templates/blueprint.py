@@ -71,8 +71,12 @@ def _definition(canvas: Canvas, ports: list[dict[str, Any]], picture: Output) ->
     canvas.links.append([last, picture.node, picture.slot, AFTER, 0, picture.kind])
     keys = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
     return {
-        **{"id": _id("graph"), "name": NAME, "version": 1, "revision": 0},
-        **{"category": "LML", "description": DESCRIPTION},
+        "id": _id("graph"),
+        "name": NAME,
+        "version": 1,
+        "revision": 0,
+        "category": "LML",
+        "description": DESCRIPTION,
         "state": {"lastGroupId": 0, "lastNodeId": len(canvas.nodes), "lastLinkId": last, "lastRerouteId": 0},
         "inputNode": {"id": BEFORE, "bounding": [-200, 60, 160, 20 * len(ports) + 40]},
         "outputNode": {"id": AFTER, "bounding": [1640, 60, 120, 60]},

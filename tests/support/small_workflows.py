@@ -12,8 +12,13 @@ SMALLER = {
 }
 """Values for the runs here, by input; sizes are an eighth or less."""
 QUICK = {
-    **{"steps": 3, "evaluations": 9, "seeds": 1, "reference_steps": 10},
-    **{"column_values": "0, 1", "row_values": "2, 3", "cell_size": 64},
+    "steps": 3,
+    "evaluations": 9,
+    "seeds": 1,
+    "reference_steps": 10,
+    "column_values": "0, 1",
+    "row_values": "2, 3",
+    "cell_size": 64,
 }
 """In place of defaults that take long, by input, for the smallest models."""
 SIDE = 64
