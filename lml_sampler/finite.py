@@ -58,7 +58,7 @@ class FiniteWatch:
         if not finite:
             raise FloatingPointError(
                 f"the answer at step {self._read} of {len(self._levels) - 1} "
-                f"(sigma {self._levels[self._read - 1].sigma:.6g}) holds NaN or Inf. It comes from the model, its "
-                "patches or its guidance: bypass patches, lower CFG, or run the model in float32 or bfloat16 (for a "
-                "UNet --fp32-unet, for a VAE --fp32-vae)."
+                f"(sigma {self._levels[self._read - 1].sigma:.6g}) holds NaN or Inf. It comes from the latent, the "
+                "model, its patches or its guidance: bypass patches, lower CFG, or run the model in float32 or "
+                "bfloat16 (for a UNet --fp32-unet, for the VAE that made the latent --fp32-vae)."
             )

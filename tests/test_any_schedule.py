@@ -193,7 +193,7 @@ def test_nan_ends_the_run_at_its_step(settings: LMLSettings, bad: float) -> None
         calls.append(sigma)
         return x * (bad if len(calls) == 3 else 0.5)
 
-    message = r"step 3 of 6 \(sigma 2\) holds NaN or Inf\. It comes from the model, its patches or its guidance"
+    message = r"step 3 of 6 \(sigma 2\) holds NaN or Inf\. It comes from the latent, the model, its patches or its"
     with pytest.raises(FloatingPointError, match=message):
         run(FALLING, settings, model=model)
     assert len(calls) == 3

@@ -21,6 +21,12 @@ def decoded(pack: ModuleType, linked: Linked, samples: torch.Tensor) -> torch.Te
     return pack.nodes.host.running.decode(linked["vae"], {"samples": samples})
 
 
+def marked(sheet: torch.Tensor) -> int:
+    """How many points of a sheet are in the colour of a message."""
+    alarm = torch.tensor([0xA3, 0x20, 0x1A]) / 255
+    return int(((sheet - alarm).abs().amax(-1) < 0.05).sum())
+
+
 @pytest.mark.every_host
 @pytest.mark.parametrize("variant", ["eps", "flow"])
 def test_the_cells_are_the_pictures_of_the_samplers(pack: ModuleType, variant: str) -> None:
@@ -71,13 +77,25 @@ def test_a_failed_cell_leaves_the_others(pack: ModuleType, caplog: pytest.LogCap
     sheet, images = sweep(pack, linked, **axes)
     expected = lml(pack, linked, seed=1, steps=3, cfg=4.0, scheduler="kl_optimal")
     assert torch.equal(images[1:], decoded(pack, linked, expected)) and images.shape[0] == 2
-    alarm = torch.tensor([0xA3, 0x20, 0x1A]) / 255
-    assert ((sheet - alarm).abs().amax(-1) < 0.05).sum() > 500
+    assert marked(sheet) > 500
     assert "scheduler is 'kl_optimal', which fails" in caplog.text
     with pytest.raises(
         RuntimeError, match=r"All 1 runs of the sweep failed. The first: scheduler is .kl_optimal., which"
     ):
         sweep(pack, linked, **(axes | {"column_values": "1"}))
+
+
+def test_a_scheme_that_does_not_go_with_the_settings_is_a_marked_cell(pack: ModuleType) -> None:
+    """What the other schemes make is not withheld for it; and the model is not called where none goes."""
+    linked = tiny_inputs()
+    settings = pack.lml_sampler.LMLSettings(scheme="ddim", target="direction")
+    axes = {"columns": "scheme", "column_values": "dpmsolver++ 2, ddim", "rows": "none", "settings": settings}
+    sheet, images = sweep(pack, linked, **axes)
+    expected = lml(pack, linked, seed=1, steps=3, cfg=4.0, settings=settings)
+    assert torch.equal(images[1:], decoded(pack, linked, expected)) and images.shape[0] == 2
+    assert marked(sheet) > 500
+    with pytest.raises(RuntimeError, match=r"All 1 runs .* first: target is 'direction', which only the scheme ddim"):
+        sweep(pack, never_called(linked), **(axes | {"column_values": "dpmsolver++ 2"}))
 
 
 def test_equal_cells_run_once(pack: ModuleType) -> None:

@@ -104,9 +104,12 @@ class LMLSweep(io.ComfyNode):
 class Sheet:
     """The grid while it grows."""
 
-    def __init__(self, grid: list[list[Run]], columns: list[str], rows: list[str], title: str, size: int) -> None:
+    def __init__(self, grid: list[list[Run | str]], columns: list[str], rows: list[str], title: str, size: int) -> None:
+        """In the place of a run that cannot be stands why."""
         self.grid, self.columns, self.rows, self.title, self.size = grid, columns, rows, title, size
-        self.shown: dict[Run, contact_sheet.Cell] = {}
+        self.shown: dict[Run | str, contact_sheet.Cell] = {
+            cell: cell for row in grid for cell in row if isinstance(cell, str)
+        }
 
     def draw(self) -> Any:
         """The sheet as far as it is."""
@@ -119,9 +122,10 @@ class Sheet:
         Raises:
             RuntimeError: all cells failed.
         """
-        runs = list(dict.fromkeys(run for row in self.grid for run in row))
+        cells = list(dict.fromkeys(cell for row in self.grid for cell in row))
+        runs = [cell for cell in cells if isinstance(cell, Run)]
         progress = host.running.Progress(job.model, sum(run.steps for run in runs))
-        images: dict[Run, Tensor] = {}
+        images: dict[Run | str, Tensor] = {}
         for run in runs:
             try:
                 images[run] = pictures(job, vae, run, progress.callback)
@@ -135,10 +139,10 @@ class Sheet:
             progress.advance(run.steps)
             progress.show(self.draw)
         if not images:
-            raise RuntimeError(f"All {len(runs)} runs of the sweep failed. The first: {self.shown[runs[0]]}")
+            raise RuntimeError(f"All {len(cells)} runs of the sweep failed. The first: {self.shown[cells[0]]}")
         shape = next(iter(images.values())).shape
-        for run in runs:
-            if run not in images:
-                card = contact_sheet.message_card(str(self.shown[run]), (shape[2], shape[1]))
-                images[run] = drawing.to_tensor(card).expand(shape)
-        return torch.cat([images[run] for row in self.grid for run in row])
+        for cell in cells:
+            if cell not in images:
+                card = contact_sheet.message_card(str(self.shown[cell]), (shape[2], shape[1]))
+                images[cell] = drawing.to_tensor(card).expand(shape)
+        return torch.cat([images[cell] for row in self.grid for cell in row])

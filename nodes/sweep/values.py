@@ -123,17 +123,19 @@ def label(axis: str, value: Any) -> str:
     return f"{axis} {value:g}" if isinstance(value, float | int) else str(value)
 
 
-def run_of(chosen: dict[str, Any], steps: int, cfg: float, base: LMLSettings) -> Run:
+def run_of(chosen: dict[str, Any], steps: int, cfg: float, base: LMLSettings) -> Run | str:
     """The run of one cell with values by axis; what is no axis is as the node has it.
 
-    Raises:
-        ValueError: the settings do not go together; see `LMLSettings`.
+    Where a scheme does not go with the other settings there is none, but why: see `LMLSettings`.
     """
     steps, cfg, sampler = chosen.get("steps", steps), chosen.get("CFG", cfg), chosen.get("sampler", LML)
     if sampler != LML:
         return Run(sampler, None, steps, cfg)
-    for axis, value in chosen.items():
-        base = vary(base, axis, value)
+    try:
+        for axis, value in chosen.items():
+            base = vary(base, axis, value)
+    except ValueError as error:
+        return str(error)
     return Run(LML, base, steps, cfg)
 
 
