@@ -43,7 +43,7 @@ def _text_to_image(canvas: Canvas) -> tuple[Widgets, Output]:
     positive, negative = parts.prompt(canvas, clip, FOX), parts.negative(canvas, clip, POOR)
     latent = canvas.add("prompts", "EmptyLatentImage", width=1024, height=1024)
     pair = (positive[0], negative[0])
-    sampler = parts.sampled(canvas, model, latent[0], pair, steps=20, cfg=7.0, scheduler="karras")
+    sampler = parts.sampled(canvas, model, latent[0], pair, steps=20, cfg=7.0)
     widgets = [(loader, "ckpt_name", "checkpoint"), (positive, "text", "prompt"), (negative, "text", "negative prompt")]
     widgets += [(latent, name, name) for name in ("width", "height")]
     widgets += [(sampler, name, name) for name in ("seed", "steps", "cfg")]

@@ -28,7 +28,7 @@ DISTILLED = (
 )
 EXPERTS = (
     "Two models share the 20 steps: the first makes the motion, the second the details.",
-    "Change **steps** on both LML nodes; the first ends where the second starts.",
+    "Change **steps** on both LML nodes; the first ends where the second starts, after two fifths of the steps.",
 )
 FRAMES = "**length** is the number of frames: a multiple of {} plus 1. {} frames a second."
 

@@ -40,7 +40,7 @@ def sdxl(canvas: Canvas) -> None:
     model, clip, vae = parts.checkpoint(canvas, SD_XL)
     pair = (parts.prompt(canvas, clip, FOX)[0], parts.negative(canvas, clip, POOR)[0])
     latent = canvas.add("prompts", "EmptyLatentImage", width=1024, height=1024)
-    result = parts.sampled(canvas, model, latent[0], pair, steps=25, cfg=7.0, scheduler="karras")
+    result = parts.sampled(canvas, model, latent[0], pair, steps=25, cfg=7.0)
     parts.saved_picture(canvas, result[0], vae, "LML_SDXL")
 
 
@@ -56,7 +56,7 @@ def qwen_image(canvas: Canvas, lightning: bool) -> None:
     latent = canvas.add("prompts", "EmptySD3LatentImage", width=1328, height=1328)
     shifted = canvas.add("sampling", "ModelSamplingAuraFlow", model=model, shift=3.1)
     run = {"steps": 4, **parts.DISTILLED} if lightning else {"steps": 20, "cfg": 4.0}
-    result = parts.sampled(canvas, shifted[0], latent[0], (positive, without), scheduler="simple", **run)
+    result = parts.sampled(canvas, shifted[0], latent[0], (positive, without), **run)
     parts.saved_picture(canvas, result[0], vae, "LML_Qwen_Image")
 
 
@@ -76,7 +76,7 @@ def qwen_edit(canvas: Canvas) -> None:
     shifted = canvas.add("sampling", "ModelSamplingAuraFlow", model=model, shift=3.0)
     normed = canvas.add("sampling", "CFGNorm", model=shifted[0], strength=1.0)
     pair = (positive, without)
-    result = parts.sampled(canvas, normed[0], latent[0], pair, steps=20, cfg=4.0, scheduler="simple")
+    result = parts.sampled(canvas, normed[0], latent[0], pair, steps=20, cfg=4.0)
     parts.saved_picture(canvas, result[0], vae, "LML_Qwen_Image_Edit")
 
 
@@ -90,7 +90,7 @@ def z_image(canvas: Canvas, turbo: bool) -> None:
     latent = canvas.add("prompts", "EmptySD3LatentImage", width=1024, height=1024)
     shifted = canvas.add("sampling", "ModelSamplingAuraFlow", model=model, shift=3.0)
     run = {"steps": 8, **parts.DISTILLED} if turbo else {"steps": 25, "cfg": 4.0}
-    result = parts.sampled(canvas, shifted[0], latent[0], (positive, without), scheduler="simple", **run)
+    result = parts.sampled(canvas, shifted[0], latent[0], (positive, without), **run)
     parts.saved_picture(canvas, result[0], vae, "LML_Z_Image_Turbo" if turbo else "LML_Z_Image")
 
 
@@ -133,5 +133,5 @@ def chroma(canvas: Canvas) -> None:
     pair = (parts.prompt(canvas, clip, BOOKSHOP)[0], parts.negative(canvas, clip, POOR)[0])
     latent = canvas.add("prompts", "EmptySD3LatentImage", width=1024, height=1024)
     shifted = canvas.add("sampling", "ModelSamplingAuraFlow", model=model, shift=1.0)
-    result = parts.sampled(canvas, shifted[0], latent[0], pair, steps=26, cfg=3.5, scheduler="beta")
+    result = parts.sampled(canvas, shifted[0], latent[0], pair, steps=26, cfg=3.5)
     parts.saved_picture(canvas, result[0], vae, "LML_Chroma")

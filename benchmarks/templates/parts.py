@@ -59,7 +59,7 @@ def no_negative(canvas: Canvas, positive: Output) -> Node:
     return canvas.add("prompts", "ConditioningZeroOut", conditioning=positive)
 
 
-DISTILLED = {"cfg": 1.0, "kappa": 0.25}
+DISTILLED = {"cfg": 1.0, "kappa": 0.25, "scheduler": "simple"}
 """For a model distilled to few steps: on such networks (`make bench-distilled`) a κ of 1 left what they had been
 trained to show, and one of 0.25 was as close to it as euler."""
 
@@ -85,12 +85,13 @@ def by_two_experts(
     latent: Output,
     pair: tuple[Output, Output],
     steps: int,
+    change: int,
     **widgets: Any,
 ) -> Node:
-    """Two LML KSampler (Advanced): the first half of the steps by one model, the rest by the other."""
+    """Two LML KSampler (Advanced): the steps up to `change` by one model, the rest by the other."""
     both = {"positive": pair[0], "negative": pair[1], "steps": steps} | widgets
-    first = {"add_noise": "enable", "start_at_step": 0, "end_at_step": steps // 2, "noise_seed": SEED}
-    second = {"add_noise": "disable", "start_at_step": steps // 2, "end_at_step": steps, "noise_seed": 0}
+    first = {"add_noise": "enable", "start_at_step": 0, "end_at_step": change, "noise_seed": SEED}
+    second = {"add_noise": "disable", "start_at_step": change, "end_at_step": steps, "noise_seed": 0}
     node, name = "LMLKSamplerAdvanced", "{} noise: LML KSampler (Advanced)"
     high = {"model": models[0], "latent_image": latent, "return_with_leftover_noise": "enable"}
     half = canvas.add("sampling", node, name.format("High"), **high, **both, **first)
