@@ -18,6 +18,8 @@ from templates import blueprint
 from templates.catalogue import TEMPLATES
 from tiny_models import standard_files
 
+from lml_sampler.schedule import lml_schedule
+
 NOTES = ("MarkdownNote",)
 
 
@@ -100,6 +102,26 @@ def test_the_generated_files_follow_the_nodes(definitions: dict[str, Any]) -> No
     stale = [name for name in TEMPLATES if ours(load(name)) != ours(make_workflows.workflow(definitions, name))]
     subgraph = json.loads((ROOT / "subgraphs" / f"{blueprint.NAME}.json").read_text())
     assert not stale and ours(subgraph) == ours(blueprint.blueprint(definitions)), "run make workflows"
+
+
+@pytest.mark.parametrize(
+    ("name", "boundary", "levels"),
+    [
+        # SDXL's refiner was trained on the lowest 200 of SD's 1,000 levels.
+        ("LML SDXL base and refiner", 0.572, (0.0292, 14.61, "ve")),
+        ("LML Wan 2.2 text to video", 0.875, (0.005, 1.0, "flow", 5.0)),
+        ("LML Wan 2.2 image to video", 0.9, (0.005, 1.0, "flow", 5.0)),
+    ],
+)
+def test_the_second_model_is_called_from_where_it_was_trained(
+    definitions: dict[str, Any], name: str, boundary: float, levels: tuple[Any, ...]
+) -> None:
+    kind = "LMLKSamplerAdvanced"
+    nodes = [node for node in load(name)["nodes"] if node["type"] == kind]
+    first, second = (widgets(inputs_of(definitions, kind), node["widgets_values"]) for node in nodes)
+    assert first["end_at_step"] == second["start_at_step"] and first["scheduler"] == second["scheduler"] == "lml"
+    sigmas = lml_schedule(first["steps"], *levels)
+    assert sigmas[first["end_at_step"] - 1] >= boundary > sigmas[first["end_at_step"]]
 
 
 def test_no_thumbnail_is_drawn_for_a_workflow_that_is_gone() -> None:
