@@ -8,7 +8,7 @@ import comfy.samplers
 import nodes
 
 from .samplers import sample_lml
-from .scheduling import handler
+from .scheduling import OWN, handler
 
 
 def sampler_names() -> list[str]:
@@ -17,8 +17,9 @@ def sampler_names() -> list[str]:
 
 
 def scheduler_names() -> list[str]:
-    """The live list of schedulers, so that those of other packs appear too."""
-    return comfy.samplers.SCHEDULER_NAMES
+    """Every scheduler for the nodes of the pack: the live list, and LML's own schedule where it is left out of that."""
+    names = comfy.samplers.SCHEDULER_NAMES
+    return names if OWN in names else [*names, OWN]
 
 
 def add_to_sampler_list(name: str) -> bool:
@@ -52,9 +53,9 @@ def _append(name: str, *lists: list[str]) -> None:
             names.append(name)
 
 
-def preferred_scheduler(name: str) -> str:
-    """LML's own schedule under its name in ComfyUI's list, or the first of the list where it is not in it."""
-    return name if _is_ours(name) else scheduler_names()[0]
+def preferred_scheduler() -> str:
+    """LML's own schedule, or the first of the list where another pack has its name."""
+    return OWN if _is_ours(OWN) or OWN not in comfy.samplers.SCHEDULER_NAMES else scheduler_names()[0]
 
 
 def _is_ours(name: str) -> bool:

@@ -11,6 +11,9 @@ from torch import Tensor
 from ...lml_sampler.schedule import lml_schedule
 from . import families
 
+OWN = "lml"
+"""The name of LML's own schedule."""
+
 MOST_SCHEDULE_STEPS = 100_000
 """Steps of a whole schedule, of which `denoise` takes the last ones; ComfyUI itself would try any number."""
 
@@ -21,13 +24,16 @@ WHOLE = 0.9999
 def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampler_name: str | None = None) -> Tensor:
     """The sigmas that KSampler would use, `[steps + 1]`, empty for `denoise` 0.
 
-    A few built-in samplers have schedules of their own: `sampler_name`.
+    A few built-in samplers have schedules of their own: `sampler_name`. LML's own schedule is there even where it is left
+    out of ComfyUI's list, so that a saved workflow runs there too.
 
     Raises:
         ValueError: `steps` is below 1, or `denoise` no number or so small that the whole schedule would have too many
             steps, or the scheduler fails.
     """
     _check(steps, denoise)
+    if scheduler == OWN and OWN not in comfy.samplers.SCHEDULER_NAMES:
+        return own_schedule(model, steps, denoise)
     sigmas = comfy.samplers.KSampler(
         model, steps=steps, device=model.load_device, sampler=sampler_name, scheduler=scheduler, denoise=denoise
     ).sigmas

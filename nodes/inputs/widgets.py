@@ -88,7 +88,7 @@ def run_inputs() -> list[io.Input]:
         io.Combo.Input(
             "scheduler",
             options=host.scheduler_names(),
-            default=host.preferred_scheduler("lml"),
+            default=host.preferred_scheduler(),
             tooltip="How the noise falls from step to step. lml for most models; for a distilled one the scheduler "
             "that it was made for, mostly simple.",
         ),
