@@ -24,8 +24,8 @@ WHOLE = 0.9999
 def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampler_name: str | None = None) -> Tensor:
     """The sigmas that KSampler would use, `[steps + 1]`, empty for `denoise` 0.
 
-    A few built-in samplers have schedules of their own: `sampler_name`. LML's own schedule is there even where it is left
-    out of ComfyUI's list, so that a saved workflow runs there too.
+    A few built-in samplers have schedules of their own: `sampler_name`. LML's own schedule is there even where it is
+    left out of ComfyUI's list, so that a saved workflow runs there too.
 
     Raises:
         ValueError: `steps` is below 1, or `denoise` no number or so small that the whole schedule would have too many
