@@ -51,8 +51,9 @@ def lml_schedule(
         raise ValueError(f"steps is {steps}; it must be 1 or more. 8 is a good start.")
     middle = VE_MIDDLE if shift is None else FLOW_MIDDLE * shift
     if not (0 <= sigma_min < sigma_max < math.inf and 0 < middle < math.inf):
+        shifted = "" if shift is None else f", shift {shift:g}"
         raise ValueError(
-            f"sigma_min is {sigma_min:g}, sigma_max {sigma_max:g} and shift {shift}; they must be 0 <= sigma_min < "
+            f"sigma_min is {sigma_min:g}, sigma_max {sigma_max:g}{shifted}; they must be 0 <= sigma_min < "
             "sigma_max < inf and 0 < shift < inf. The noise levels of this model are broken, as by a shift of 0: "
             "remove what changes them."
         )

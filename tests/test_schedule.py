@@ -52,16 +52,15 @@ def test_half_of_the_calls_lie_above_the_middle_and_the_ends_are_slower(steps: i
     shares = [sigma / (sigma + middle * (1 - sigma)) for sigma in sigmas]
     lengths = [high - low for high, low in itertools.pairwise(shares)]
     longest = lengths.index(max(lengths))
+    rising, falling = lengths[:longest], lengths[longest:]
     assert abs(longest - steps) <= 1 + steps / 10
-    assert lengths[:longest] == sorted(lengths[:longest]) and lengths[longest:] == sorted(
-        lengths[longest:], reverse=True
-    )
+    assert rising == sorted(rising) and falling == sorted(falling, reverse=True)
     assert max(lengths[0], lengths[-1]) < 0.75 / (2 * steps) and lengths[steps] > 1.25 / (2 * steps)
 
 
 @given(st.integers(3, 100), st.floats(0.1, 10))
 def test_the_last_step_falls_as_the_square_of_the_number_of_steps(steps: int, shift: float) -> None:
-    """So that it is not what a run of second order is known by."""
+    """As the errors of the steps before it do, which are of second order."""
     few, many = (lml_schedule(count, 0.0, 1.0, "flow", shift)[-2] for count in (2 * steps, 4 * steps))
     assert few / many > 3.4
 
