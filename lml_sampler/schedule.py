@@ -1,24 +1,23 @@
 """LML's own schedule: the noise is taken away in the model's own time, slower at both ends.
 
     share(sigma) = sigma / (sigma + middle * alpha)            1 is pure noise, 0 a clean picture
+    middle = MIDDLE (shift / MIDDLE)^(2/3)                     for a flow model; MIDDLE for the others
     share falls from sigma_max to sigma_min as  u - e sin(2 pi u) / (2 pi),   u = 0, 1/N ... 1
     e goes from START at u = 0 to 1 - LAST / N at u = 1, by sin(pi u / 2)^2
 
-With `middle` the shift of a flow model, share is its own time, which ComfyUI's `simple` divides evenly. Steps at its
-start decide what is shown, those at its end how sharp it is. The last step is one of first order, those before it are
-of second order, so their errors fall as 1 / N^2: e makes the last step fall so too.
+With `middle` the whole shift of a flow model, share is its own time, which ComfyUI's `simple` divides evenly. A shift
+says how much noise the pictures of a model need, and is chosen for `euler`; where a picture is decided depends on the
+data too. So `middle` lies between the two. Steps at the start decide what is shown, those at the end how sharp it is.
+The last step is one of first order, those before it are of second order, so their errors fall as 1 / N^2: e makes the
+last step fall so too.
 """
 
 import math
 
 from .parametrization import Parametrization, level_of
 
-VE_MIDDLE = 1.65
-"""sigma at half the share of a VE model: SD's own 1,000 levels have it in their middle."""
-
-FLOW_MIDDLE = 0.7
-"""sigma / alpha at half the share of a flow model, in units of its shift. Corrected steps may be longer far above the
-data than those of `euler`, for which a shift is chosen; below 0.7, 4 steps are further off on networks."""
+MIDDLE = 1.65
+"""sigma / alpha at half the share where there is no shift: SD's own 1,000 levels have it in their middle."""
 
 START = 0.6
 """How much slower the start is, from 0 (even shares) to 1. Less is further off on eps networks of a large sigma_max."""
@@ -49,14 +48,14 @@ def lml_schedule(
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}; it must be 1 or more. 8 is a good start.")
-    middle = VE_MIDDLE if shift is None else FLOW_MIDDLE * shift
-    if not (0 <= sigma_min < sigma_max < math.inf and 0 < middle < math.inf):
+    if not (0 <= sigma_min < sigma_max < math.inf and (shift is None or 0 < shift < math.inf)):
         shifted = "" if shift is None else f", shift {shift:g}"
         raise ValueError(
             f"sigma_min is {sigma_min:g}, sigma_max {sigma_max:g}{shifted}; they must be 0 <= sigma_min < "
             "sigma_max < inf and 0 < shift < inf. The noise levels of this model are broken, as by a shift of 0: "
             "remove what changes them."
         )
+    middle = MIDDLE if shift is None else MIDDLE * (shift / MIDDLE) ** (2 / 3)
     high, low = _share(sigma_max, parametrization, middle), _share(sigma_min, parametrization, middle)
     shares = (high + (low - high) * _place(index / steps, 1 - LAST / steps) for index in range(1, steps))
     return [sigma_max, *(_sigma(share, parametrization, middle) for share in shares), 0.0]
