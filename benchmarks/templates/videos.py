@@ -70,7 +70,7 @@ def _wan(
     canvas: Canvas, models: tuple[Output, Output], latent: Output, pair: tuple[Output, Output], vae: Output, name: str
 ) -> None:
     high, low = (canvas.add("prompts", "ModelSamplingSD3", model=model, shift=5.0) for model in models)
-    # The levels 7 and 8 of 20 are 0.907 and 0.874. Wan changes at 0.875 from text and at 0.9 from a picture.
+    # The levels 7 and 8 of 20 are 0.906 and 0.873. Wan changes at 0.875 from text and at 0.9 from a picture.
     (result,) = parts.by_two_experts(canvas, (high[0], low[0]), latent, pair, steps=20, change=8, cfg=3.5)
     parts.saved_video(canvas, parts.decoded(canvas, result, vae)[0], name, fps=16.0)
 
