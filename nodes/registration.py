@@ -16,7 +16,7 @@ def register() -> None:
     for kind, add in (("sampler", host.add_to_sampler_list), ("scheduler", host.add_to_scheduler_list)):
         if os.environ.get(OPT_OUT, "1") == "0":
             log.info("LML Sampler: not added to the %s list (%s=0)", kind, OPT_OUT)
-        elif add("lml"):
+        elif add():
             log.info("LML Sampler: added 'lml' to the %s list (%s=0 leaves it out)", kind, OPT_OUT)
         else:
             log.warning("LML Sampler: the %s list has an entry 'lml' already; it was left as it is", kind)

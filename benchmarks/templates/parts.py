@@ -61,7 +61,7 @@ def no_negative(canvas: Canvas, positive: Output) -> Node:
 
 DISTILLED = {"cfg": 1.0, "kappa": 0.25, "scheduler": "simple"}
 """For a model distilled to few steps: on such networks (`make bench-distilled`) a κ of 1 left what they had been
-trained to show, and one of 0.25 was as close to it as euler."""
+trained to show, and one of 0.25 was as close to it as euler. It was trained at the levels of `simple`."""
 
 
 def sampled(canvas: Canvas, model: Output, latent: Output, pair: tuple[Output, Output], **widgets: Any) -> Node:

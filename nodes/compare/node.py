@@ -7,7 +7,7 @@ from comfy_api.latest import io, ui
 from .. import host, inputs
 from ..inputs import Job, choice
 from ..pictures import contact_sheet, drawing
-from ..pictures.runs import LML, Run, pictures
+from ..pictures.runs import Run, pictures
 
 CELL = 320
 """Longer side of a picture on the sheet."""
@@ -53,7 +53,7 @@ class LMLCompare(choice.Corrected):
         fewer = max(job.steps // calls, 1)
         progress = host.running.Progress(job.model, job.steps + fewer)
         made = []
-        for run in (Run(LML, settings, job.steps, job.cfg), Run(sampler_name, None, fewer, job.cfg)):
+        for run in (Run(host.LML, settings, job.steps, job.cfg), Run(sampler_name, None, fewer, job.cfg)):
             made.append(pictures(job, vae, run, progress.callback))
             progress.advance(run.steps)
         own, other = made

@@ -21,6 +21,7 @@ from .samplers import sampler as sampler
 from .samplers import wrapped_sampler as wrapped_sampler
 from .sampling import sample as sample
 from .sampling import sample_guided as sample_guided
+from .scheduling import LML as LML
 from .scheduling import discrete_sigmas as discrete_sigmas
 from .scheduling import own_schedule as own_schedule
 from .scheduling import schedule as schedule

@@ -8,7 +8,7 @@ import comfy.samplers
 import nodes
 
 from .samplers import sample_lml
-from .scheduling import OWN, handler
+from .scheduling import LML, handler
 
 
 def sampler_names() -> list[str]:
@@ -19,47 +19,47 @@ def sampler_names() -> list[str]:
 def scheduler_names() -> list[str]:
     """Every scheduler for the nodes of the pack: the live list, and LML's own schedule where it is left out of that."""
     names = comfy.samplers.SCHEDULER_NAMES
-    return names if OWN in names else [*names, OWN]
+    return names if LML in names else [*names, LML]
 
 
-def add_to_sampler_list(name: str) -> bool:
-    """Append a sampler to ComfyUI's list; False, and nothing changed, if another has the name."""
-    function = f"sample_{name}"
+def add_to_sampler_list() -> bool:
+    """Append the default settings to ComfyUI's list; False, and nothing changed, if another has the name."""
+    function = f"sample_{LML}"
     taken = getattr(k_diffusion_sampling, function, None)
     if getattr(taken, "__module__", None) == sample_lml.__module__:  # ComfyUI loads the pack once more
         return True
-    if name in comfy.samplers.SAMPLER_NAMES or taken is not None:
+    if LML in comfy.samplers.SAMPLER_NAMES or taken is not None:
         return False
     setattr(k_diffusion_sampling, function, sample_lml)
-    _append(name, comfy.samplers.SAMPLER_NAMES, comfy.samplers.KSampler.SAMPLERS)
+    _append(comfy.samplers.SAMPLER_NAMES, comfy.samplers.KSampler.SAMPLERS)
     return True
 
 
-def add_to_scheduler_list(name: str) -> bool:
+def add_to_scheduler_list() -> bool:
     """Append LML's own schedule to ComfyUI's list; False, and nothing changed, if another has the name."""
-    if _is_ours(name):  # ComfyUI loads the pack once more
+    if _is_ours():  # ComfyUI loads the pack once more
         return True
-    if name in comfy.samplers.SCHEDULER_HANDLERS or name in comfy.samplers.SCHEDULER_NAMES:
+    if LML in comfy.samplers.SCHEDULER_HANDLERS or LML in comfy.samplers.SCHEDULER_NAMES:
         return False
-    comfy.samplers.SCHEDULER_HANDLERS[name] = comfy.samplers.SchedulerHandler(handler)
-    _append(name, comfy.samplers.SCHEDULER_NAMES, comfy.samplers.KSampler.SCHEDULERS)
+    comfy.samplers.SCHEDULER_HANDLERS[LML] = comfy.samplers.SchedulerHandler(handler)
+    _append(comfy.samplers.SCHEDULER_NAMES, comfy.samplers.KSampler.SCHEDULERS)
     return True
 
 
-def _append(name: str, *lists: list[str]) -> None:
-    """Name an entry in lists that are one, unless another pack has put a new one in the place of the first."""
+def _append(*lists: list[str]) -> None:
+    """Name the entry in lists that are one, unless another pack has put a new one in the place of the first."""
     for names in lists:
-        if name not in names:
-            names.append(name)
+        if LML not in names:
+            names.append(LML)
 
 
 def preferred_scheduler() -> str:
     """LML's own schedule, or the first of the list where another pack has its name."""
-    return OWN if _is_ours(OWN) or OWN not in comfy.samplers.SCHEDULER_NAMES else scheduler_names()[0]
+    return LML if _is_ours() or LML not in comfy.samplers.SCHEDULER_NAMES else scheduler_names()[0]
 
 
-def _is_ours(name: str) -> bool:
-    taken = comfy.samplers.SCHEDULER_HANDLERS.get(name)
+def _is_ours() -> bool:
+    taken = comfy.samplers.SCHEDULER_HANDLERS.get(LML)
     return getattr(getattr(taken, "handler", None), "__module__", None) == handler.__module__
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from ...lml_sampler.schedule import lml_schedule
 from . import families
 
-OWN = "lml"
-"""The name of LML's own schedule."""
+LML = "lml"
+"""The name of the pack's sampler and schedule, beside those of ComfyUI."""
 
 MOST_SCHEDULE_STEPS = 100_000
 """Steps of a whole schedule, of which `denoise` takes the last ones; ComfyUI itself would try any number."""
@@ -31,9 +31,9 @@ def schedule(model: Any, scheduler: str, steps: int, denoise: float = 1.0, sampl
         ValueError: `steps` is below 1, or `denoise` no number or so small that the whole schedule would have too many
             steps, or the scheduler fails.
     """
-    _check(steps, denoise)
-    if scheduler == OWN and OWN not in comfy.samplers.SCHEDULER_NAMES:
+    if scheduler == LML and LML not in comfy.samplers.SCHEDULER_NAMES:
         return own_schedule(model, steps, denoise)
+    _check(steps, denoise)
     sigmas = comfy.samplers.KSampler(
         model, steps=steps, device=model.load_device, sampler=sampler_name, scheduler=scheduler, denoise=denoise
     ).sigmas
@@ -61,12 +61,11 @@ def own_schedule(model: Any, steps: int, denoise: float = 1.0) -> Tensor:
 def handler(model_sampling: Any, steps: int) -> Tensor:
     """A scheduler as ComfyUI calls it: `[steps + 1]` in float32."""
     smallest, largest = float(model_sampling.sigma_min), float(model_sampling.sigma_max)
-    parametrization = families.parametrization(model_sampling)
-    if parametrization == "ve":
-        return torch.FloatTensor(lml_schedule(steps, smallest, largest, parametrization))
-    middle = float(model_sampling.percent_to_sigma(0.5))
-    # A shift so large that its middle is rounded to pure noise is one of 10 million.
-    shift = middle / max(1 - middle, 1e-7)
+    parametrization, shift = families.parametrization(model_sampling), None
+    if parametrization == "flow":
+        middle = float(model_sampling.percent_to_sigma(0.5))
+        # A shift so large that its middle is rounded to pure noise is one of 10 million.
+        shift = middle / max(1 - middle, 1e-7)
     return torch.FloatTensor(lml_schedule(steps, smallest, largest, parametrization, shift))
 
 

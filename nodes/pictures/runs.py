@@ -9,9 +9,6 @@ from ...lml_sampler import LMLSettings
 from .. import host
 from ..inputs import Job
 
-LML = "lml"
-"""Name of the pack's own sampler, beside those of ComfyUI."""
-
 
 @dataclass(frozen=True)
 class Run:

@@ -8,8 +8,9 @@ from typing import Any, get_args
 
 from ...lml_sampler import LMLSettings
 from ...lml_sampler.settings import Scheme
+from .. import host
 from ..inputs.choice import scheme_name
-from ..pictures.runs import LML, Run
+from ..pictures.runs import Run
 
 NONE = "none"
 AXES = ("λ", "κ", "steps", "scheme", "sampler", "CFG")
@@ -76,7 +77,7 @@ def parse(name: str, axis: str, text: str, samplers: Sequence[str]) -> list[Any]
 
 def _entry(axis: str, entry: str, samplers: Sequence[str]) -> list[Any]:
     if axis == "sampler":
-        if entry not in (LML, *samplers):
+        if entry not in (host.LML, *samplers):
             raise ValueError(f"is not one of ComfyUI's samplers ({', '.join(samplers)})")
         return [entry]
     if axis == "scheme":
@@ -128,15 +129,15 @@ def run_of(chosen: dict[str, Any], steps: int, cfg: float, base: LMLSettings) ->
 
     Where a scheme does not go with the other settings there is none, but why: see `LMLSettings`.
     """
-    steps, cfg, sampler = chosen.get("steps", steps), chosen.get("CFG", cfg), chosen.get("sampler", LML)
-    if sampler != LML:
+    steps, cfg, sampler = chosen.get("steps", steps), chosen.get("CFG", cfg), chosen.get("sampler", host.LML)
+    if sampler != host.LML:
         return Run(sampler, None, steps, cfg)
     try:
         for axis, value in chosen.items():
             base = vary(base, axis, value)
     except ValueError as error:
         return str(error)
-    return Run(LML, base, steps, cfg)
+    return Run(host.LML, base, steps, cfg)
 
 
 def vary(settings: LMLSettings, axis: str, value: Any) -> LMLSettings:
