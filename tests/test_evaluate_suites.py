@@ -51,6 +51,7 @@ BAD = {
     "a baseline": (('baseline = "euler"', 'baseline = "heun"'), r"baseline is 'heun', which is no sampler"),
     "not heard": (('shape = "model.shape"\n', ""), r"inputs lacks 'shape': the workflow would not hear it"),
     "not TOML": (("title =", "title"), r"suite.toml is not TOML"),
+    "no such suite to be like": (("title =", 'like = "none"\ntitle ='), r"There is no suite .*none.toml"),
     "prompts": (("demo.tsv", "mine.tsv"), r"mine.tsv is missing: get it from its authors"),
 }
 

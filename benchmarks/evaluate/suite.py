@@ -1,12 +1,13 @@
 """A suite: what is compared, as data. A TOML file beside a workflow in API form and, for most, a list of prompts.
 
-Every field is read here and every mistake is named before anything runs.
+Every field is read here and every mistake is named before anything runs. With `like = "NAME"` a suite has the fields
+that it does not name from the one of that name beside it.
 """
 
 import itertools
 import json
 import sys
-from dataclasses import field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,12 +41,20 @@ class Prompts:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Node:
+    """A node in API form. Widgets left out have their defaults."""
+
+    class_type: str
+    inputs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, config=STRICT)
 class Sampler:
     """One row of the table."""
 
     name: str
-    node: dict[str, Any] = field(default_factory=dict)
-    """The node that makes the SAMPLER, in API form: see `units.sampler_node`. Widgets left out have their defaults."""
+    node: Node | None = None
+    """What makes the SAMPLER: see `units.sampler_node`."""
     spacing: Literal["", "leading", "linspace", "trailing"] = ""
     """Its own timesteps, by diffusers' name of the rule (tables as published)."""
     offset: int = 0
@@ -111,8 +120,10 @@ class Suite:
     repeats: PositiveInt = 1
     """How often everything is made, with other seeds."""
     baseline: str = ""
+    replace: dict[str, Node] = field(default_factory=dict)
+    """Nodes by id, in place of the workflow's or beside them."""
     set: dict[str, Any] = field(default_factory=dict)
-    """Values by `node.input` in place of the workflow's."""
+    """Values and links by `node.input` in place of the workflow's."""
     prompts: Prompts | None = None
     files: tuple[ModelFile, ...] = ()
     betas: Betas | None = None
@@ -125,8 +136,9 @@ class Suite:
 
     @property
     def template(self) -> dict[str, Any]:
-        """The workflow in API form."""
-        return json.loads((self.path.parent / self.workflow).read_text("utf-8"))
+        """The workflow in API form, with the nodes of `replace`."""
+        workflow = json.loads((self.path.parent / self.workflow).read_text("utf-8"))
+        return workflow | {key: asdict(node) for key, node in self.replace.items()}
 
 
 def load(name: str) -> Suite:
@@ -136,13 +148,9 @@ def load(name: str) -> Suite:
         EvaluationError: it cannot be used; the message names the field.
     """
     path = Path(name) if name.endswith(".toml") else HERE / f"{name}.toml"
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        shipped = ", ".join(sorted(each.stem for each in HERE.glob("*.toml")))
-        raise EvaluationError(f"There is no suite {path}; those that ship are {shipped}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EvaluationError(f"{path} is not TOML: {error}.") from error
+    data = _read(path)
+    if "like" in data:
+        data = _read(path.with_name(f"{data.pop('like')}.toml")) | data
     try:
         suite = Suite(**data | {"path": path})
     except ValidationError as error:
@@ -150,6 +158,16 @@ def load(name: str) -> Suite:
     for problem in itertools.chain(checks.wrong_values(suite), checks.wrong_places(suite)):
         raise EvaluationError(f"{path}: {problem}")
     return suite
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        shipped = ", ".join(sorted(each.stem for each in HERE.glob("*.toml")))
+        raise EvaluationError(f"There is no suite {path}; those that ship are {shipped}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"{path} is not TOML: {error}.") from error
 
 
 def _said(error: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .prompts import rows
-from .suite import Betas, Sampler, Suite
+from .suite import Betas, Node, Sampler, Suite
 
 COUNT, KEEP = "lml_count", "lml_keep"
 REPEAT_SEEDS = 1_000_000
@@ -117,10 +117,12 @@ def sampler_node(cell: Cell) -> dict[str, Any]:
 
     A value "{steps}" stands for its number of steps, and so for what else varies.
     """
-    node = cell.sampler.node or {"class_type": "KSamplerSelect", "inputs": {"sampler_name": cell.sampler.name}}
+    node = cell.sampler.node or Node("KSamplerSelect", {"sampler_name": cell.sampler.name})
     values = {f"{{{axis}}}": value for axis, value in cell.point.items()}
-    inputs = {name: values.get(value, value) for name, value in node.get("inputs", {}).items()}
-    return {"class_type": node["class_type"], "inputs": inputs}
+    return {
+        "class_type": node.class_type,
+        "inputs": {name: values.get(str(value), value) for name, value in node.inputs.items()},
+    }
 
 
 def filled(workflow: Workflow, inputs: dict[str, str], values: dict[str, Any]) -> Workflow:
