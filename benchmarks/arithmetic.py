@@ -3,13 +3,12 @@
 Writes the table of docs/method.md, and its plot.
 """
 
-import re
 from pathlib import Path
 
 import torch
 from comfy_host.install import ROOT
 from matplotlib.figure import Figure
-from table import markdown
+from pages import markdown, renew
 
 from lml_sampler import correct
 from lml_sampler.solvers.released import correct_released
@@ -53,9 +52,7 @@ def main() -> None:
     values = {name: [cosine(shape, damping) for damping in DAMPINGS] for name, shape in LATENTS.items()}
     head = ["latent", *(f"λ = {damping:g}" for damping in DAMPINGS)]
     table = markdown([head, *([name, *(f"{value:.3f}" for value in row)] for name, row in values.items())])
-    text = PAGE.read_text()
-    block = re.compile(r"(?<=<!-- arithmetic -->\n).*?(?=\n<!-- end -->)", re.DOTALL)
-    PAGE.write_text(block.sub(table, text))
+    renew(PAGE, "arithmetic", table)
     draw(values, PLOT)
     print(table)
 

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import torch
+from pages import markdown
 from quality.grid import Condition
 from quality.measures import median, rms
 from quality.running import load_quietly, trained
 from quality.summary import geometric_mean
-from table import markdown
 
 from lml_sampler import LMLSettings, sample_lml
 from lml_sampler.solvers import auto

@@ -18,15 +18,15 @@ import numpy as np
 from comfy_host.inprocess import load_pack
 from comfy_host.install import ROOT
 from numpy.typing import NDArray
+from pages import markdown, shrink
 from quality.running import load_quietly
 from quality.store import FOLDER
-from table import markdown
 from torch import Tensor
 from zoo.data import examples
 from zoo.denoiser import Problem
 from zoo.distill import BOUNDARY, CFG
 from zoo.problems import EXPERTS, STUDENTS, folder, load, weights_file
-from zoo.reference import COUNT, sheet, shrink
+from zoo.reference import COUNT, sheet
 
 from lml_sampler import LMLSettings
 

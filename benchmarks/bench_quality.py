@@ -33,10 +33,10 @@ and the summary of docs/measurements.md.
 
 import argparse
 import json
-import re
 import time
 
 from comfy_host.install import ROOT
+from pages import renew
 from quality import plots, summary
 from quality.grid import AUTO, ZOO, tasks
 from quality.running import load_quietly, measured, trained
@@ -44,7 +44,6 @@ from quality.store import FOLDER, Record
 
 PAGE = ROOT / "docs" / "measurements.md"
 IMAGES = ROOT / "docs" / "images"
-BLOCK = re.compile(r"(?<=<!-- quality -->\n).*?(?=<!-- end quality -->)", re.DOTALL)
 
 
 def report(records: list[Record]) -> str:
@@ -87,7 +86,7 @@ def write(records: list[Record], quick: bool, about: Record) -> None:
     plots.heatmap(blocks, pictures / "quality_heatmap.png")
     plots.convergence(blocks, pictures / "quality_convergence.png")
     if not quick:
-        PAGE.write_text(BLOCK.sub(lambda _: f"{text}\n", PAGE.read_text("utf-8")), "utf-8")
+        renew(PAGE, "quality", text)
     print(text, f"\nAll figures: {FOLDER / 'quality.md'} and quality.json. Pictures: {pictures}")
 
 

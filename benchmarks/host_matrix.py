@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from comfy_host.install import HOSTS, ROOT, Place, SetupError, install, place_of
-from table import markdown
+from pages import markdown
 
 MARKER = "every_host"
 """Of whole test files and of single tests: what depends on the host where versions differ."""

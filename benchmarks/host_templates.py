@@ -14,7 +14,7 @@ from comfy_host import templates
 from comfy_host.inprocess import load_pack
 from comfy_host.server import definitions
 from comfy_host.templates import Combination
-from table import markdown
+from pages import markdown
 
 
 def attempt(combination: Combination, name: str) -> str:

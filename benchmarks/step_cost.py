@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from comfy_host.inprocess import load_pack
-from table import markdown
+from pages import markdown
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves

@@ -5,10 +5,11 @@ Of the half that no rule was chosen on; the same noise, labels and schedule for 
 
 from bench_distilled import run
 from comfy_host.install import ROOT
+from pages import shrink
 from quality.grid import SEED
 from quality.running import load_quietly
 from torch import Tensor
-from zoo.reference import sheet, shrink
+from zoo.reference import sheet
 
 CALLS = 8
 COUNT = 10

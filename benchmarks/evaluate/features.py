@@ -51,14 +51,6 @@ class EfficientNetLite0(FeatureExtractorBase):
     def get_default_feature_layer_for_metric(metric: str) -> str:
         return "1280"
 
-    @staticmethod
-    def can_be_compiled() -> bool:
-        return False
-
-    @staticmethod
-    def get_dummy_input_for_compile() -> Tensor:
-        return torch.zeros(1, 3, 96, 96, dtype=torch.uint8)
-
     def forward(self, input: Tensor) -> tuple[Tensor]:
         size = (self.SIZE, self.SIZE)
         pictures = torch.nn.functional.interpolate(input.float(), size, mode="bilinear", antialias=True)

@@ -53,45 +53,31 @@ def picks(count: int, resamples: int) -> list[NDArray[np.int64]]:
 class Frechet:
     """The Fréchet distance of Gaussians to fixed real pictures: FID (arXiv 1706.08500) if the features are Inception's.
 
-    tr sqrt(S R) is the sum of the singular values of X sqrt(R) / sqrt(n - 1) for centred features X, so that resampling
-    a few hundred pictures needs a matrix of that size alone.
+    tr sqrt(S R) is the sum of the singular values of X sqrt(R) / sqrt(n - 1) for centred features X.
     """
 
     def __init__(self, real: Features) -> None:
         self._statistics = fid_features_to_statistics(torch.from_numpy(real))
         self._mean = self._statistics["mu"].astype(np.float64)
         values, vectors = np.linalg.eigh(self._statistics["sigma"])
-        self._root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+        self._root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
         self._trace = float(np.trace(self._statistics["sigma"]))
 
     def score(self, features: Features, resampled: list[NDArray[np.int64]]) -> Score:
         """The distance of `[n, d]`."""
         statistics = fid_features_to_statistics(torch.from_numpy(features))
         value = fid_statistics_to_metric(statistics, self._statistics, verbose=False)["frechet_inception_distance"]
-        return Score(value, self.on(features, resampled))
-
-    def on(self, features: Features, resampled: list[NDArray[np.int64]]) -> Array:
-        """The distance of parts of the pictures."""
         x = features.astype(np.float64)
-        if len(x) > x.shape[1]:
-            return np.array([self._of_many(x[pick]) for pick in resampled])
         projected = x @ self._root
-        products, lengths = projected @ projected.T, (x * x).sum(1)
-        return np.array([self._of_few(x, products, lengths, pick) for pick in resampled])
+        return Score(value, np.array([self._distance(x[pick], projected[pick]) for pick in resampled]))
 
-    def _of_few(self, x: Array, products: Array, lengths: Array, pick: NDArray[np.int64]) -> float:
-        part, mean = products[np.ix_(pick, pick)], x[pick].mean(0)
-        centred = part - part.mean(0) - part.mean(1)[:, None] + part.mean()
-        n = len(pick)
-        crossed = np.sqrt(np.maximum(np.linalg.eigvalsh(centred), 0)).sum() / np.sqrt(n - 1)
-        trace = (lengths[pick].sum() - n * mean @ mean) / (n - 1)
-        return float(((mean - self._mean) ** 2).sum() + trace + self._trace - 2 * crossed)
-
-    def _of_many(self, x: Array) -> float:
-        mean, covariance = x.mean(0), np.cov(x, rowvar=False)
-        values = np.linalg.eigvalsh(self._root @ covariance @ self._root)
-        crossed = np.sqrt(np.maximum(values, 0)).sum()
-        return float(((mean - self._mean) ** 2).sum() + np.trace(covariance) + self._trace - 2 * crossed)
+    def _distance(self, x: Array, projected: Array) -> float:
+        """Of features `[n, d]` and the same times sqrt(R)."""
+        n, d = x.shape
+        y = projected - projected.mean(0)
+        squares = np.linalg.eigvalsh(y @ y.T if n < d else y.T @ y)  # of the singular values; the smaller matrix
+        shared = np.sqrt(squares.clip(0)).sum() / np.sqrt(n - 1)
+        return float(((x.mean(0) - self._mean) ** 2).sum() + x.var(0, ddof=1).sum() + self._trace - 2 * shared)
 
 
 def kid(features: Features, real: Features, resampled: list[NDArray[np.int64]]) -> Score:

@@ -24,10 +24,6 @@ from .units import Unit
 PART = ".part"
 
 
-class CannotWrite(EvaluationError):
-    """The disk is full, or not ours."""
-
-
 @dataclass(frozen=True)
 class About:
     """What decides a picture besides the workflow: the same in all workers, or they are refused."""
@@ -101,7 +97,7 @@ class Store:
         """Keep the pictures of a unit, whole or not at all, and say so in the log.
 
         Raises:
-            CannotWrite: there is no room, or no right to write.
+            EvaluationError: there is no room, or no right to write.
         """
         path = self.path(unit)
         self.write(path, content)
@@ -113,7 +109,7 @@ class Store:
         """Record that a unit cannot be made.
 
         Raises:
-            CannotWrite: see `keep`.
+            EvaluationError: see `keep`.
         """
         said = {"cell": unit.cell, "kind": kind, "reason": reason}
         self.write(self._failed(unit), json.dumps(said).encode())
@@ -142,7 +138,7 @@ class Store:
         """Write a file aside and rename it.
 
         Raises:
-            CannotWrite: see `keep`.
+            EvaluationError: see `keep`.
         """
         with _writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +162,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CannotWrite(
+        raise EvaluationError(
             f"{path} could not be written: {error.strerror}. What was made is safe; make room and run the same command."
         ) from error
 

@@ -23,7 +23,6 @@ else:
     import tomli as tomllib
 
 STRICT = ConfigDict(extra="forbid")
-Sha256 = Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
 HERE = Path(__file__).parent / "suites"
 
 
@@ -37,7 +36,6 @@ class Prompts:
     take: int = 0
     """The first so many; 0 all."""
     source: str = ""
-    sha256: Sha256 = ""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -55,10 +53,8 @@ class Sampler:
     name: str
     node: Node | None = None
     """What makes the SAMPLER: see `units.sampler_node`."""
-    spacing: Literal["", "leading", "linspace", "trailing"] = ""
+    spacing: Literal["", "leading", "linspace"] = ""
     """Its own timesteps, by diffusers' name of the rule (tables as published)."""
-    offset: int = 0
-    """Added to each timestep of the rule `leading`."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -68,7 +64,7 @@ class ModelFile:
     path: str
     """Kind and name, as in ComfyUI's folder of models."""
     source: str
-    sha256: Sha256 = ""
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     """Where it is known; else the first one seen is recorded, and held to."""
 
 
@@ -91,7 +87,6 @@ class Betas:
     schedule: Literal["linear", "scaled_linear"]
     start: float
     end: float
-    timesteps: int = 1000
 
 
 @dataclass(frozen=True, config=STRICT)

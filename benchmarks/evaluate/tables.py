@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import table
+import pages
 
 from .errors import EvaluationError
 from .features import FID_EXTRACTOR
@@ -147,7 +147,7 @@ def _grid(cells: Cells, shown: Callable[[str, str], str]) -> str:
     """A row for each sampler, a column for each point of the grid."""
     samplers, points = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
     rows = ([sampler, *(shown(sampler, point) or "–" for point in points)] for sampler in samplers)
-    return table.markdown([["", *points], *rows])
+    return pages.markdown([["", *points], *rows])
 
 
 def _difference(score: Score) -> str:

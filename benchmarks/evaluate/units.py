@@ -14,6 +14,8 @@ from .prompts import rows
 from .suite import Betas, Node, Sampler, Suite
 
 COUNT, KEEP = "lml_count", "lml_keep"
+TIMESTEPS = 1000
+"""That models are trained on."""
 REPEAT_SEEDS = 1_000_000
 """Between the first seeds of two repeats."""
 
@@ -101,7 +103,7 @@ def cell_workflow(suite: Suite, cell: Cell, template: Workflow) -> Workflow:
         workflow[node]["inputs"][name] = value
     values = cell.point | {"batch": suite.batch}
     if cell.sampler.spacing and suite.betas:
-        sigmas = sigmas_of(suite.betas, cell.sampler, cell.point["steps"])
+        sigmas = sigmas_of(suite.betas, cell.sampler.spacing, cell.point["steps"])
         values["sigmas"] = ", ".join(f"{sigma:.9f}" for sigma in sigmas)
     workflow = filled(workflow, suite.inputs, {name: value for name, value in values.items() if name in suite.inputs})
     node, name = suite.nodes.model.split(".")
@@ -134,21 +136,19 @@ def filled(workflow: Workflow, inputs: dict[str, str], values: dict[str, Any]) -
     return result
 
 
-def timesteps_of(spacing: str, steps: int, trained: int = 1000, offset: int = 0) -> list[int]:
+def timesteps_of(spacing: str, steps: int) -> list[int]:
     """Timesteps of a run, largest first, by the rules that diffusers names."""
     if spacing == "leading":
-        return [place * (trained // steps) + offset for place in reversed(range(steps))]
-    if spacing == "linspace":
-        return [round(trained - 1 - place * (trained - 1) / steps) for place in range(steps)]
-    return [round(trained - place * trained / steps) - 1 for place in range(steps)]
+        return [place * (TIMESTEPS // steps) for place in reversed(range(steps))]
+    return [round(TIMESTEPS - 1 - place * (TIMESTEPS - 1) / steps) for place in range(steps)]
 
 
-def sigmas_of(betas: Betas, sampler: Sampler, steps: int) -> list[float]:
+def sigmas_of(betas: Betas, spacing: str, steps: int) -> list[float]:
     """The sigmas of a run as ComfyUI counts them, and 0 at the end."""
     power = 0.5 if betas.schedule == "scaled_linear" else 1.0
-    kept = np.cumprod(1 - np.linspace(betas.start**power, betas.end**power, betas.timesteps) ** (1 / power))
+    kept = np.cumprod(1 - np.linspace(betas.start**power, betas.end**power, TIMESTEPS) ** (1 / power))
     sigmas = np.sqrt((1 - kept) / kept)
-    return [*sigmas[timesteps_of(sampler.spacing, steps, betas.timesteps, sampler.offset)].tolist(), 0.0]
+    return [*sigmas[timesteps_of(spacing, steps)].tolist(), 0.0]
 
 
 def calls(suite: Suite) -> int:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 
-from table import markdown
+from pages import markdown
 
 from .grid import AUTO, Condition, Names, Path, Problem, Task
 from .store import Record

@@ -1,6 +1,5 @@
 """The pictures of docs/measurements.md."""
 
-import io
 import math
 from collections import defaultdict
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
-from PIL import Image
+from pages import shrink
 
 from .grid import AUTO
 from .summary import Cells, geometric_mean, samplers_in, value
@@ -97,7 +96,5 @@ def schedules(panels: dict[str, dict[str, list[float]]], path: Path) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """As a PNG with a palette: the pictures ship with the pack."""
-    data = io.BytesIO()
-    figure.savefig(data)
-    Image.open(data).convert("RGB").quantize(64).save(path, optimize=True)
+    figure.savefig(path)
+    shrink(path, 64)

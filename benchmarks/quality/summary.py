@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from statistics import fmean
 from typing import NamedTuple
 
-from table import markdown
+from pages import markdown
 
 from .grid import AUTO, Condition
 from .store import Record

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 
 from .denoiser import Problem
@@ -75,11 +74,6 @@ def sheet(path: Path, rows: dict[str, Tensor]) -> None:
         line[0].set_title(label, fontsize=8, loc="left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=80, bbox_inches="tight")
-
-
-def shrink(path: Path, colors: int) -> None:
-    """Make a sheet that goes into the repository smaller: fewer colors."""
-    Image.open(path).convert("RGB").quantize(colors).save(path, optimize=True)
 
 
 def main() -> None:
