@@ -1,6 +1,7 @@
 """Evaluations through a running ComfyUI: calls are counted, nothing is lost, what a server lacks is named."""
 
 import dataclasses
+import hashlib
 import os
 import re
 import signal
@@ -109,8 +110,9 @@ def test_what_a_server_lacks_is_named(server: Client, tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"has no checkpoints/none.safetensors in its models: get it from https"):
         ComfyWorker(server.address, files).about()
     folder = suite.ModelFile("diffusers/ldm-celebahq-256", "x")
-    found = ComfyWorker(server.address, [folder]).about().files
-    assert re.fullmatch("[0-9a-f]{64}", found[folder.path])
+    about = ComfyWorker(server.address, [folder]).about()
+    assert re.fullmatch("[0-9a-f]{64}", about.files[folder.path])
+    assert about.versions["pack"] != hashlib.sha256().hexdigest()[:16], "the hash of no file at all"
     with pytest.raises(EvaluationError, match="is another file than the suite names"):
         ComfyWorker(server.address, [suite.ModelFile(folder.path, "x", "0" * 64)]).about()
     with pytest.raises(EvaluationError, match="has no node LMLOfTomorrow, which the workflow needs"):

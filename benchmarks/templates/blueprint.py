@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from . import parts
-from .canvas import PACK_VERSION, Canvas, Info, Node, Output
+from .canvas import PACK_VERSION, Canvas, Info, Output
 from .images import FOX, POOR, SD_XL
 
 NAME = "LML Text to Image"
@@ -12,8 +12,8 @@ DESCRIPTION = "Makes a picture from text with LML: a checkpoint, two prompts, a 
 BEFORE, AFTER = -10, -20
 """What ComfyUI's page calls the two ends inside a sub-graph."""
 
-Widgets = list[tuple[Node, str, str]]
-"""Node, widget and label of what is shown outside."""
+Widgets = list[tuple[int, str, str]]
+"""Id of a node, widget and label of what is shown outside."""
 
 
 def blueprint(info: Info) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def blueprint(info: Info) -> dict[str, Any]:
         "inputs": [port | {"widget": {"name": port["name"]}, "link": None} for port in ports],
         "outputs": [{"name": picture.kind, "type": picture.kind, "links": []}],
         "properties": {
-            "proxyWidgets": [[str(inner.key), name] for inner, name, _ in widgets],
+            "proxyWidgets": [[str(node), name] for node, name, _ in widgets],
             "cnr_id": "lml-sampler",
             "ver": PACK_VERSION,
         },
@@ -38,17 +38,16 @@ def blueprint(info: Info) -> dict[str, Any]:
 
 
 def _text_to_image(canvas: Canvas) -> tuple[Widgets, Output]:
-    loader = parts.checkpoint(canvas, SD_XL)
-    model, clip, vae = loader
+    model, clip, vae = parts.checkpoint(canvas, SD_XL)
     positive, negative = parts.prompt(canvas, clip, FOX), parts.negative(canvas, clip, POOR)
-    latent = canvas.add("prompts", "EmptyLatentImage", width=1024, height=1024)
-    pair = (positive[0], negative[0])
-    sampler = parts.sampled(canvas, model, latent[0], pair, steps=20, cfg=7.0)
-    widgets = [(loader, "ckpt_name", "checkpoint"), (positive, "text", "prompt"), (negative, "text", "negative prompt")]
-    widgets += [(latent, name, name) for name in ("width", "height")]
-    widgets += [(sampler, name, name) for name in ("seed", "steps", "cfg")]
-    widgets += [(sampler, "damping", "λ"), (sampler, "kappa", "κ")]
-    return widgets, parts.decoded(canvas, sampler[0], vae)[0]
+    (latent,) = canvas.add("prompts", "EmptyLatentImage", width=1024, height=1024)
+    result = parts.sampled(canvas, model, latent, (positive, negative), steps=20, cfg=7.0)
+    widgets = [(model.node, "ckpt_name", "checkpoint")]
+    widgets += [(positive.node, "text", "prompt"), (negative.node, "text", "negative prompt")]
+    widgets += [(latent.node, name, name) for name in ("width", "height")]
+    widgets += [(result.node, name, name) for name in ("seed", "steps", "cfg")]
+    widgets += [(result.node, "damping", "λ"), (result.node, "kappa", "κ")]
+    return widgets, parts.decoded(canvas, result, vae)
 
 
 def _connected(canvas: Canvas, widgets: Widgets) -> list[dict[str, Any]]:
@@ -57,10 +56,10 @@ def _connected(canvas: Canvas, widgets: Widgets) -> list[dict[str, Any]]:
     ports = []
     for slot, (node, widget, label) in enumerate(widgets):
         names.append(widget if widget not in names else f"{widget}_{slot}")
-        inside = canvas.nodes[node.key - 1]["inputs"]
+        inside = canvas.nodes[node - 1]["inputs"]
         place = next(k for k, port in enumerate(inside) if port["name"] == widget)
         inside[place]["link"] = len(canvas.links) + 1
-        canvas.links.append([inside[place]["link"], BEFORE, slot, node.key, place, inside[place]["type"]])
+        canvas.links.append([inside[place]["link"], BEFORE, slot, node, place, inside[place]["type"]])
         ports.append({"name": names[-1], "type": inside[place]["type"], "label": label})
     return ports
 

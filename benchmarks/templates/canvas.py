@@ -1,7 +1,6 @@
 """A workflow in the form that ComfyUI's page saves, built node by node from the definitions of a running ComfyUI."""
 
 import uuid
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from comfy_host.install import main_place
@@ -34,20 +33,6 @@ class Output(NamedTuple):
     kind: str
 
 
-class Node:
-    """A node on the canvas; `node[k]` is its k-th output."""
-
-    def __init__(self, key: int, kinds: list[str]) -> None:
-        self.key = key
-        self.kinds = kinds
-
-    def __getitem__(self, slot: int) -> Output:
-        return Output(self.key, slot, self.kinds[slot])
-
-    def __iter__(self) -> Iterator[Output]:
-        return (self[slot] for slot in range(len(self.kinds)))
-
-
 class Canvas:
     """Nodes in four columns, each below the one before.
 
@@ -68,8 +53,8 @@ class Canvas:
         node |= {"inputs": [], "outputs": [], "title": "Read me", "properties": {}, "widgets_values": [text]}
         self.nodes.append(node | {"color": "#432", "bgcolor": "#653"})
 
-    def add(self, column: str, kind: str, title: str | None = None, **inputs: Any) -> Node:
-        """Add a node.
+    def add(self, column: str, kind: str, title: str | None = None, **inputs: Any) -> list[Output]:
+        """Add a node, and give its outputs.
 
         Args:
             column: of `COLUMNS`.
@@ -97,14 +82,14 @@ class Canvas:
         node["outputs"] = [{"name": name, "type": output, "links": None} for name, output in names]
         node |= {"properties": _properties(kind), "widgets_values": values} | ({"title": title} if title else {})
         self.nodes.append(node)
-        return Node(node["id"], outputs)
+        return [Output(node["id"], slot, kind) for slot, kind in enumerate(outputs)]
 
-    def model(self, kind: str, files: dict[str, str], **inputs: Any) -> Node:
+    def model(self, kind: str, files: dict[str, str], **inputs: Any) -> list[Output]:
         """Add a loader of files that the page offers to download: folders of models by address."""
-        node = self.add("files", kind, **inputs)
+        outputs = self.add("files", kind, **inputs)
         models = [{"name": name_of(url), "url": url, "directory": folder} for url, folder in files.items()]
         self.nodes[-1]["properties"]["models"] = models
-        return node
+        return outputs
 
     def files(self) -> list[tuple[str, str]]:
         """(folder, name) of every file that its nodes load."""

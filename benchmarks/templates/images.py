@@ -4,7 +4,7 @@ from typing import Any
 
 from . import parts
 from .canvas import Canvas, Output
-from .parts import HUB, repackaged
+from .parts import HUB, Pair, repackaged
 
 SD_XL = f"{HUB}/stabilityai/stable-diffusion-xl-base-1.0/resolve/main/sd_xl_base_1.0.safetensors"
 QWEN = repackaged("Qwen-Image_ComfyUI", "diffusion_models/qwen_image_fp8_e4m3fn.safetensors")
@@ -38,33 +38,27 @@ POOR = "blurry, lowres, text, watermark, deformed"
 def sdxl(canvas: Canvas) -> None:
     """SDXL base."""
     model, clip, vae = parts.checkpoint(canvas, SD_XL)
-    pair = (parts.prompt(canvas, clip, FOX)[0], parts.negative(canvas, clip, POOR)[0])
-    latent = canvas.add("prompts", "EmptyLatentImage", width=1024, height=1024)
-    result = parts.sampled(canvas, model, latent[0], pair, steps=25, cfg=7.0)
-    parts.saved_picture(canvas, result[0], vae, "LML_SDXL")
+    pair = (parts.prompt(canvas, clip, FOX), parts.negative(canvas, clip, POOR))
+    (latent,) = canvas.add("prompts", "EmptyLatentImage", width=1024, height=1024)
+    result = parts.sampled(canvas, model, latent, pair, steps=25, cfg=7.0)
+    parts.saved_picture(canvas, result, vae, "LML_SDXL")
 
 
 def qwen_image(canvas: Canvas, lightning: bool) -> None:
     """Qwen-Image with its own steps and guidance, or with the LoRA for 4 steps."""
-    (model,) = parts.network(canvas, QWEN)
+    model = parts.network(canvas, QWEN)
     if lightning:
-        (model,) = parts.lora(canvas, LIGHTNING, model)
-    (clip,) = parts.text_encoder(canvas, QWEN_TEXT, "qwen_image")
-    (vae,) = parts.autoencoder(canvas, QWEN_VAE)
-    (positive,) = parts.prompt(canvas, clip, WATCHMAKER)
-    (without,) = parts.no_negative(canvas, positive) if lightning else parts.negative(canvas, clip)
-    latent = canvas.add("prompts", "EmptySD3LatentImage", width=1328, height=1328)
-    shifted = canvas.add("sampling", "ModelSamplingAuraFlow", model=model, shift=3.1)
+        model = parts.lora(canvas, LIGHTNING, model)
+    clip, vae = parts.text_encoder(canvas, "qwen_image", QWEN_TEXT), parts.autoencoder(canvas, QWEN_VAE)
+    positive = parts.prompt(canvas, clip, WATCHMAKER)
+    without = parts.no_negative(canvas, positive) if lightning else parts.negative(canvas, clip)
     run = {"steps": 4, **parts.DISTILLED} if lightning else {"steps": 20, "cfg": 4.0}
-    result = parts.sampled(canvas, shifted[0], latent[0], (positive, without), **run)
-    parts.saved_picture(canvas, result[0], vae, "LML_Qwen_Image")
+    _flow(canvas, model, (positive, without), vae, "LML_Qwen_Image", size=1328, shift=3.1, **run)
 
 
 def qwen_edit(canvas: Canvas) -> None:
     """Qwen-Image-Edit on one picture."""
-    (model,) = parts.network(canvas, QWEN_EDIT)
-    (clip,) = parts.text_encoder(canvas, QWEN_TEXT, "qwen_image")
-    (vae,) = parts.autoencoder(canvas, QWEN_VAE)
+    model, clip, vae = parts.files(canvas, QWEN_EDIT, "qwen_image", QWEN_TEXT, QWEN_VAE)
     (picture, _) = canvas.add("files", "LoadImage", image="example.png")
     (scaled,) = canvas.add("prompts", "FluxKontextImageScale", image=picture)
     read = {"clip": clip, "vae": vae, "image1": scaled}
@@ -72,34 +66,44 @@ def qwen_edit(canvas: Canvas) -> None:
     wish = "Turn it into a watercolour painting. Keep the composition and the colours."
     (positive,) = canvas.add("prompts", node, "What to change", **read, prompt=wish)
     (without,) = canvas.add("prompts", node, "Negative prompt", **read, prompt="")
-    latent = canvas.add("prompts", "VAEEncode", pixels=scaled, vae=vae)
-    shifted = canvas.add("sampling", "ModelSamplingAuraFlow", model=model, shift=3.0)
-    normed = canvas.add("sampling", "CFGNorm", model=shifted[0], strength=1.0)
-    pair = (positive, without)
-    result = parts.sampled(canvas, normed[0], latent[0], pair, steps=20, cfg=4.0)
-    parts.saved_picture(canvas, result[0], vae, "LML_Qwen_Image_Edit")
+    (latent,) = canvas.add("prompts", "VAEEncode", pixels=scaled, vae=vae)
+    (shifted,) = canvas.add("sampling", "ModelSamplingAuraFlow", model=model, shift=3.0)
+    (normed,) = canvas.add("sampling", "CFGNorm", model=shifted, strength=1.0)
+    result = parts.sampled(canvas, normed, latent, (positive, without), steps=20, cfg=4.0)
+    parts.saved_picture(canvas, result, vae, "LML_Qwen_Image_Edit")
 
 
 def z_image(canvas: Canvas, turbo: bool) -> None:
     """Z-Image, or Z-Image Turbo, which is distilled."""
-    (model,) = parts.network(canvas, Z_TURBO if turbo else Z_IMAGE)
-    (clip,) = parts.text_encoder(canvas, Z_TEXT, "lumina2")
-    (vae,) = parts.autoencoder(canvas, Z_VAE)
-    (positive,) = parts.prompt(canvas, clip, BOOKSHOP)
-    (without,) = parts.no_negative(canvas, positive) if turbo else parts.negative(canvas, clip)
-    latent = canvas.add("prompts", "EmptySD3LatentImage", width=1024, height=1024)
-    shifted = canvas.add("sampling", "ModelSamplingAuraFlow", model=model, shift=3.0)
+    model, clip, vae = parts.files(canvas, Z_TURBO if turbo else Z_IMAGE, "lumina2", Z_TEXT, Z_VAE)
+    positive = parts.prompt(canvas, clip, BOOKSHOP)
+    without = parts.no_negative(canvas, positive) if turbo else parts.negative(canvas, clip)
     run = {"steps": 8, **parts.DISTILLED} if turbo else {"steps": 25, "cfg": 4.0}
-    result = parts.sampled(canvas, shifted[0], latent[0], (positive, without), **run)
-    parts.saved_picture(canvas, result[0], vae, "LML_Z_Image_Turbo" if turbo else "LML_Z_Image")
+    name = "LML_Z_Image_Turbo" if turbo else "LML_Z_Image"
+    _flow(canvas, model, (positive, without), vae, name, size=1024, shift=3.0, **run)
+
+
+def chroma(canvas: Canvas) -> None:
+    """Chroma."""
+    model, clip = parts.network(canvas, CHROMA), parts.text_encoder(canvas, "chroma", CHROMA_TEXT)
+    (clip,) = canvas.add("files", "T5TokenizerOptions", clip=clip, min_padding=0, min_length=0)
+    vae = parts.autoencoder(canvas, CHROMA_VAE)
+    pair = (parts.prompt(canvas, clip, BOOKSHOP), parts.negative(canvas, clip, POOR))
+    _flow(canvas, model, pair, vae, "LML_Chroma", size=1024, shift=1.0, steps=26, cfg=3.5)
+
+
+def _flow(
+    canvas: Canvas, model: Output, pair: Pair, vae: Output, name: str, size: int, shift: float, **run: Any
+) -> None:
+    (latent,) = canvas.add("prompts", "EmptySD3LatentImage", width=size, height=size)
+    (shifted,) = canvas.add("sampling", "ModelSamplingAuraFlow", model=model, shift=shift)
+    parts.saved_picture(canvas, parts.sampled(canvas, shifted, latent, pair, **run), vae, name)
 
 
 def flux2_dev(canvas: Canvas) -> None:
     """FLUX.2 dev, whose guidance is distilled."""
-    (model,) = parts.network(canvas, FLUX2)
-    (clip,) = parts.text_encoder(canvas, FLUX2_TEXT, "flux2")
-    (vae,) = parts.autoencoder(canvas, FLUX2_VAE)
-    (text,) = parts.prompt(canvas, clip, BOOKSHOP)
+    model, clip, vae = parts.files(canvas, FLUX2, "flux2", FLUX2_TEXT, FLUX2_VAE)
+    text = parts.prompt(canvas, clip, BOOKSHOP)
     (positive,) = canvas.add("prompts", "FluxGuidance", conditioning=text, guidance=4.0)
     (guider,) = canvas.add("sampling", "BasicGuider", model=model, conditioning=positive)
     _flux2(canvas, guider, vae, 20, "LML_FLUX2_dev")
@@ -107,11 +111,9 @@ def flux2_dev(canvas: Canvas) -> None:
 
 def flux2_klein(canvas: Canvas) -> None:
     """FLUX.2 klein, distilled to 4 steps."""
-    (model,) = parts.network(canvas, KLEIN)
-    (clip,) = parts.text_encoder(canvas, KLEIN_TEXT, "flux2")
-    (vae,) = parts.autoencoder(canvas, KLEIN_VAE)
-    (positive,) = parts.prompt(canvas, clip, BOOKSHOP)
-    (without,) = parts.no_negative(canvas, positive)
+    model, clip, vae = parts.files(canvas, KLEIN, "flux2", KLEIN_TEXT, KLEIN_VAE)
+    positive = parts.prompt(canvas, clip, BOOKSHOP)
+    without = parts.no_negative(canvas, positive)
     (guider,) = canvas.add("sampling", "CFGGuider", model=model, positive=positive, negative=without, cfg=1.0)
     _flux2(canvas, guider, vae, 4, "LML_FLUX2_klein", kappa=parts.DISTILLED["kappa"])
 
@@ -121,17 +123,4 @@ def _flux2(canvas: Canvas, guider: Output, vae: Output, steps: int, name: str, *
     (latent,) = canvas.add("prompts", "EmptyFlux2LatentImage", **size)
     (sigmas,) = canvas.add("sampling", "Flux2Scheduler", steps=steps, **size)
     result = parts.sampled_by_parts(canvas, guider, sigmas, latent, **widgets)
-    parts.saved_picture(canvas, result[0], vae, name)
-
-
-def chroma(canvas: Canvas) -> None:
-    """Chroma."""
-    (model,) = parts.network(canvas, CHROMA)
-    (clip,) = parts.text_encoder(canvas, CHROMA_TEXT, "chroma")
-    (clip,) = canvas.add("files", "T5TokenizerOptions", clip=clip, min_padding=0, min_length=0)
-    (vae,) = parts.autoencoder(canvas, CHROMA_VAE)
-    pair = (parts.prompt(canvas, clip, BOOKSHOP)[0], parts.negative(canvas, clip, POOR)[0])
-    latent = canvas.add("prompts", "EmptySD3LatentImage", width=1024, height=1024)
-    shifted = canvas.add("sampling", "ModelSamplingAuraFlow", model=model, shift=1.0)
-    result = parts.sampled(canvas, shifted[0], latent[0], pair, steps=26, cfg=3.5)
-    parts.saved_picture(canvas, result[0], vae, "LML_Chroma")
+    parts.saved_picture(canvas, result, vae, name)

@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from .canvas import Canvas, Node, Output, name_of
+from .canvas import Canvas, Output, name_of
 
 HUB = "https://huggingface.co"
 SEED = 42
+
+Pair = tuple[Output, Output]
+"""Positive and negative conditioning."""
 
 
 def repackaged(repository: str, path: str) -> str:
@@ -13,50 +16,54 @@ def repackaged(repository: str, path: str) -> str:
     return f"{HUB}/Comfy-Org/{repository}/resolve/main/split_files/{path}"
 
 
-def network(canvas: Canvas, url: str) -> Node:
+def network(canvas: Canvas, url: str) -> Output:
     """A diffusion model from a file of its own."""
-    return canvas.model("UNETLoader", {url: "diffusion_models"}, unet_name=name_of(url), weight_dtype="default")
+    return canvas.model("UNETLoader", {url: "diffusion_models"}, unet_name=name_of(url), weight_dtype="default")[0]
 
 
-def lora(canvas: Canvas, url: str, model: Output) -> Node:
+def lora(canvas: Canvas, url: str, model: Output) -> Output:
     """A LoRA on a diffusion model."""
-    return canvas.model("LoraLoaderModelOnly", {url: "loras"}, model=model, lora_name=name_of(url), strength_model=1.0)
+    name = name_of(url)
+    return canvas.model("LoraLoaderModelOnly", {url: "loras"}, model=model, lora_name=name, strength_model=1.0)[0]
 
 
-def text_encoder(canvas: Canvas, url: str, kind: str) -> Node:
-    """One text encoder; `kind` as CLIPLoader calls it."""
-    return canvas.model("CLIPLoader", {url: "text_encoders"}, clip_name=name_of(url), type=kind)
-
-
-def text_encoders(canvas: Canvas, urls: list[str], kind: str) -> Node:
-    """A pair of text encoders."""
+def text_encoder(canvas: Canvas, kind: str, *urls: str) -> Output:
+    """One text encoder or a pair; `kind` as CLIPLoader calls it."""
+    folders = dict.fromkeys(urls, "text_encoders")
+    if len(urls) == 1:
+        return canvas.model("CLIPLoader", folders, clip_name=name_of(urls[0]), type=kind)[0]
     names = {f"clip_name{k}": name_of(url) for k, url in enumerate(urls, 1)}
-    return canvas.model("DualCLIPLoader", dict.fromkeys(urls, "text_encoders"), **names, type=kind)
+    return canvas.model("DualCLIPLoader", folders, **names, type=kind)[0]
 
 
-def autoencoder(canvas: Canvas, url: str) -> Node:
+def autoencoder(canvas: Canvas, url: str) -> Output:
     """An autoencoder from a file of its own."""
-    return canvas.model("VAELoader", {url: "vae"}, vae_name=name_of(url))
+    return canvas.model("VAELoader", {url: "vae"}, vae_name=name_of(url))[0]
 
 
-def checkpoint(canvas: Canvas, url: str) -> Node:
-    """A checkpoint with everything in one file."""
+def files(canvas: Canvas, model: str, kind: str, text: str, vae: str) -> tuple[Output, Output, Output]:
+    """Model, text encoder and autoencoder, each from a file of its own."""
+    return network(canvas, model), text_encoder(canvas, kind, text), autoencoder(canvas, vae)
+
+
+def checkpoint(canvas: Canvas, url: str) -> list[Output]:
+    """Model, text encoder and autoencoder in one file."""
     return canvas.model("CheckpointLoaderSimple", {url: "checkpoints"}, ckpt_name=name_of(url))
 
 
-def prompt(canvas: Canvas, clip: Output, text: str, title: str = "Prompt") -> Node:
+def prompt(canvas: Canvas, clip: Output, text: str, title: str = "Prompt") -> Output:
     """A text for the model."""
-    return canvas.add("prompts", "CLIPTextEncode", title, clip=clip, text=text)
+    return canvas.add("prompts", "CLIPTextEncode", title, clip=clip, text=text)[0]
 
 
-def negative(canvas: Canvas, clip: Output, text: str = "") -> Node:
+def negative(canvas: Canvas, clip: Output, text: str = "") -> Output:
     """What the picture should not show."""
     return prompt(canvas, clip, text, "Negative prompt")
 
 
-def no_negative(canvas: Canvas, positive: Output) -> Node:
+def no_negative(canvas: Canvas, positive: Output) -> Output:
     """In place of a negative prompt, which CFG 1 does not read."""
-    return canvas.add("prompts", "ConditioningZeroOut", conditioning=positive)
+    return canvas.add("prompts", "ConditioningZeroOut", conditioning=positive)[0]
 
 
 DISTILLED = {"cfg": 1.0, "kappa": 0.25, "scheduler": "simple"}
@@ -64,30 +71,30 @@ DISTILLED = {"cfg": 1.0, "kappa": 0.25, "scheduler": "simple"}
 trained to show, and one of 0.25 was as close to it as euler. It was trained at the levels of `simple`."""
 
 
-def sampled(canvas: Canvas, model: Output, latent: Output, pair: tuple[Output, Output], **widgets: Any) -> Node:
+def sampled(canvas: Canvas, model: Output, latent: Output, pair: Pair, **widgets: Any) -> Output:
     """LML KSampler."""
     positive, negative = pair
     linked = {"model": model, "latent_image": latent, "positive": positive, "negative": negative}
-    return canvas.add("sampling", "LMLKSampler", **linked, seed=SEED, **widgets)
+    return canvas.add("sampling", "LMLKSampler", **linked, seed=SEED, **widgets)[0]
 
 
-def sampled_by_parts(canvas: Canvas, guider: Output, sigmas: Output, latent: Output, **widgets: Any) -> Node:
+def sampled_by_parts(canvas: Canvas, guider: Output, sigmas: Output, latent: Output, **widgets: Any) -> Output:
     """LML Sampler in SamplerCustomAdvanced."""
     noise = canvas.add("sampling", "RandomNoise", noise_seed=SEED)
     sampler = canvas.add("sampling", "LMLSampler", **widgets)
     linked = {"noise": noise[0], "guider": guider, "sampler": sampler[0], "sigmas": sigmas, "latent_image": latent}
-    return canvas.add("sampling", "SamplerCustomAdvanced", **linked)
+    return canvas.add("sampling", "SamplerCustomAdvanced", **linked)[0]
 
 
 def by_two_experts(
     canvas: Canvas,
     models: tuple[Output, Output],
     latent: Output,
-    pair: tuple[Output, Output],
+    pair: Pair,
     steps: int,
     change: int,
     **widgets: Any,
-) -> Node:
+) -> Output:
     """Two LML KSampler (Advanced): the steps up to `change` by one model, the rest by the other."""
     both = {"positive": pair[0], "negative": pair[1], "steps": steps} | widgets
     first = {"add_noise": "enable", "start_at_step": 0, "end_at_step": change, "noise_seed": SEED}
@@ -96,20 +103,20 @@ def by_two_experts(
     high = {"model": models[0], "latent_image": latent, "return_with_leftover_noise": "enable"}
     half = canvas.add("sampling", node, name.format("High"), **high, **both, **first)
     low = {"model": models[1], "latent_image": half[0], "return_with_leftover_noise": "disable"}
-    return canvas.add("sampling", node, name.format("Low"), **low, **both, **second)
+    return canvas.add("sampling", node, name.format("Low"), **low, **both, **second)[0]
 
 
-def decoded(canvas: Canvas, latent: Output, vae: Output) -> Node:
+def decoded(canvas: Canvas, latent: Output, vae: Output) -> Output:
     """The picture or the frames."""
-    return canvas.add("result", "VAEDecode", samples=latent, vae=vae)
+    return canvas.add("result", "VAEDecode", samples=latent, vae=vae)[0]
 
 
 def saved_picture(canvas: Canvas, latent: Output, vae: Output, name: str) -> None:
     """Decode and save a picture."""
-    canvas.add("result", "SaveImage", images=decoded(canvas, latent, vae)[0], filename_prefix=name)
+    canvas.add("result", "SaveImage", images=decoded(canvas, latent, vae), filename_prefix=name)
 
 
-def saved_video(canvas: Canvas, frames: Output, name: str, fps: float, **sound: Output) -> None:
-    """Save frames, with a sound track if there is one."""
-    video = canvas.add("result", "CreateVideo", images=frames, fps=fps, **sound)
-    canvas.add("result", "SaveVideo", video=video[0], filename_prefix=f"video/{name}", format="auto", codec="auto")
+def saved_video(canvas: Canvas, latent: Output, vae: Output, name: str, fps: float, **sound: Output) -> None:
+    """Decode and save frames, with a sound track if there is one."""
+    (video,) = canvas.add("result", "CreateVideo", images=decoded(canvas, latent, vae), fps=fps, **sound)
+    canvas.add("result", "SaveVideo", video=video, filename_prefix=f"video/{name}", format="auto", codec="auto")

@@ -149,9 +149,9 @@ def pack_hash() -> str:
     node = nodes.NODE_CLASS_MAPPINGS.get("LMLSampler")
     if node is None:
         return "none"
-    root = Path(inspect.getfile(node)).parents[1]
+    root = next(folder for folder in Path(inspect.getfile(node)).parents if (folder / "lml_sampler").is_dir())
     total = hashlib.sha256()
-    for path in sorted([*(root / "lml_sampler").glob("*.py"), *(root / "nodes").rglob("*.py")]):
+    for path in sorted([*(root / "lml_sampler").rglob("*.py"), *(root / "nodes").rglob("*.py")]):
         total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:16]
 
@@ -159,12 +159,7 @@ def pack_hash() -> str:
 def hash_of(name: str) -> str | None:
     """SHA-256 of a file, or of a folder's files with their names."""
     kind, _, rest = name.partition("/")
-    roots = (
-        [folder_paths.get_input_directory()]
-        if kind == "input"
-        else folder_paths.folder_names_and_paths.get(kind, [[]])[0]
-    )
-    for root in roots:
+    for root in folder_paths.folder_names_and_paths.get(kind, [[]])[0]:
         path = Path(root, rest).resolve()
         if rest and path.is_relative_to(Path(root).resolve()) and path.exists():
             if path.is_file():
