@@ -88,7 +88,7 @@ def sample_lml(
         audience.step()
         x = state.to(x.dtype)
         denoised = model(x, rows[i], **extra_args)
-        audience.hear(i, x, sigmas[i], denoised)
+        audience.hear(i, x, sigmas, denoised)
         step, noise_level = _step(i, levels, floor, settings, parametrization, recorder is not None)
         state, figures, note = stepper.step(state, denoised.to(state.dtype), step, audience.unguided())
         if noise_level > 0 and noise_sampler is not None:
@@ -122,7 +122,7 @@ class Audience:
         if self._recorder is not None:
             self._recorder.step()
 
-    def hear(self, i: int, x: Tensor, sigma: Tensor, denoised: Tensor) -> None:
+    def hear(self, i: int, x: Tensor, sigmas: Tensor, denoised: Tensor) -> None:
         """The model has answered at step `i`.
 
         Raises:
@@ -136,7 +136,7 @@ class Audience:
                 f"latent {tuple(x.shape)}. A patch of the model or a guidance node is at fault: bypass them one by one."
             )
         if self._callback is not None:
-            self._callback({"x": x, "i": i, "sigma": sigma, "sigma_hat": sigma, "denoised": denoised})
+            self._callback({"x": x, "i": i, "sigma": sigmas[i], "sigma_hat": sigmas[i], "denoised": denoised})
         self._mark()
         self._watch.add(denoised)
 

@@ -54,13 +54,14 @@ class Stepper:
         answers, unguided = split_parts(denoised, self.parts), split_parts(bare, self.parts)
         moved, figures = [], []
         for index, part in enumerate(split_parts(x, self.parts)):
-            own, answer, alone = step._replace(weight=self._weights[index]), answers[index], unguided[index]
+            weight, answer, alone = self._weights[index], answers[index], unguided[index]
+            own = step if weight is None else step._replace(weight=weight)
             part, self._states[index], shown = self._solver.step(part, answer, own, self._states[index])
             if shown is not None:
                 guidance = None if alone is None else (answer - alone) * (here.alpha / here.sigma)
                 shown = shown._replace(denoised=answer, guidance=guidance)
             moved.append(part)
-            figures.append((shown, own.weight))
+            figures.append((shown, weight))
         return moved[0] if len(moved) == 1 else torch.cat(moved, -1), figures, ""
 
     def _forget(self, x: Tensor) -> None:

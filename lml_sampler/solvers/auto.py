@@ -66,8 +66,9 @@ class AutoState(NamedTuple):
     change: Tensor
     """d, `[B, ...]`."""
     own: Tensor
-    """The next D was forecast as D + own sigma e + repeated d; `[B, 1, ...]`, where it is sampled."""
+    """The next D was forecast as D + units[0] own sigma e + units[1] repeated d; `[B, 1, ...]`, where it is sampled."""
     repeated: Tensor
+    units: tuple[float, float]
     scratch: Tensor
     """Memory, `[B, ...]`."""
     squared: Tensor
@@ -79,12 +80,12 @@ class AutoState(NamedTuple):
 
 
 class Length(NamedTuple):
-    """How |e| goes on, each `[B, 1, ...]`."""
+    """How |e| goes on, each `[B, 1, ...]`; tau of it is followed."""
 
     shortened: Tensor
-    """By how much e is shorter than now on average over the step, in units of its length."""
+    """tau times by how much e is shorter than now on average over the step, in units of its length."""
     ahead: Tensor
-    """How D changes by the end of the step for that, in units of sigma e / alpha."""
+    """tau times how D changes by the end of the step for that, in units of sigma e / alpha."""
     width: Tensor
     """For `AutoState`."""
 
@@ -104,8 +105,10 @@ class AutoSolver:
         change = torch.sub(denoised, state.denoised, out=state.scratch)
         size = nonzero(squared_length(denoised, weight))
         lost = _lost(squared_length(change, weight), size, state.size)
-        missed = torch.addcmul(change, _within(state.repeated, weight), state.change, value=-1, out=state.change)
-        missed.addcmul_(_within(state.own, weight), state.noise, value=-1)
+        of_noise, of_change = state.units
+        repeated = _within(state.repeated, weight)
+        missed = torch.addcmul(change, repeated, state.change, value=-of_change, out=state.change)
+        missed.addcmul_(_within(state.own, weight), state.noise, value=-of_noise)
         trust = _trust(squared_length(missed, weight), step, state)
         noise = torch.sub(x, denoised, alpha=here.alpha, out=state.noise)  # sigma e
         if not settings.stochastic:  # fresh noise is nothing that a better step would have foreseen
@@ -114,22 +117,20 @@ class AutoSolver:
         scratch = missed  # not needed any more
         squared = nonzero(squared_length(noise, weight, scratch))
         along = inner(change, noise, weight, scratch).div_(squared)
-        length = _forecast_length(squared, step, state)
-        followed = torch.addcmul(trust, trust, lost, value=-1)
+        length = _forecast_length(squared, trust, step, state)
+        followed = torch.addcmul(trust, trust, lost, value=-0.5)
         turned = along.mul_(followed)  # the length has that part of d already
 
         ratio, repetition = target.sigma / here.sigma, _repetition(state.level, here, step.end)
-        span = settings.kappa * (ratio - target.alpha / here.alpha)
-        turn = -span * repetition * here.alpha / 2
-        own = (turned * -turn).addcmul_(trust, length.shortened, value=-span)
+        span, turn = settings.kappa * (ratio - target.alpha / here.alpha), repetition * here.alpha
+        own = _within(torch.sub(length.shortened, turned, alpha=turn / 2), weight)
         base = denoised if target.alpha == 1 else torch.mul(denoised, target.alpha, out=scratch)
-        moved = torch.addcmul(base, _within(own, weight) + ratio, noise)
-        moved.addcmul_(_within(followed, weight), change, value=turn)
+        moved = torch.addcmul(base, torch.rsub(own, ratio, alpha=span), noise)
+        moved.addcmul_(_within(followed, weight), change, value=-span * turn / 2)
         figures = _figures(x, noise, moved, trust, step, state) if step.recorded else None
 
-        own = turned.mul_(-repetition).addcmul_(trust, length.ahead, value=1 / here.alpha)
-        repeated = followed.mul_(repetition)
-        after = AutoState(here, denoised, noise, change, own, repeated, scratch, squared, size, length.width)
+        own, units = length.ahead.sub_(turned, alpha=turn), (1 / here.alpha, repetition)
+        after = AutoState(here, denoised, noise, change, own, followed, units, scratch, squared, size, length.width)
         return moved, after, figures
 
 
@@ -143,7 +144,7 @@ def _uncorrected_step(
     figures = Figures(noise / here.sigma, _previous(x, state, here)) if step.recorded else None
     nothing = torch.zeros_like(size)
     change, scratch = torch.zeros_like(noise), torch.empty_like(noise)
-    after = AutoState(here, denoised, noise, change, nothing, nothing, scratch, squared, size, nothing)
+    after = AutoState(here, denoised, noise, change, nothing, nothing, (0.0, 0.0), scratch, squared, size, nothing)
     return plain_step(x, denoised, here, step.target), after, figures
 
 
@@ -160,14 +161,14 @@ def _hindsight(before: Level, here: Level) -> float:
 
 
 def _lost(changed: Tensor, size: Tensor, before: Tensor) -> Tensor:
-    """How much of D before is not in D any more, from 0 to 1; `changed` is |D - D before|^2, `size` |D|^2.
+    """How many halves of D before are not in D any more, from 0 to 2; `changed` is |D - D before|^2, `size` |D|^2.
 
     <D before - D, D before> = (|D - D before|^2 + |D before|^2 - |D|^2) / 2
     """
-    return changed.add_(before).sub_(size).div_(2 * torch.maximum(size, before)).clamp_(0, 1)
+    return changed.add_(before).sub_(size).div_(torch.maximum(size, before)).clamp_(0, 2)
 
 
-def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
+def _forecast_length(squared: Tensor, trust: Tensor, step: Step, state: AutoState) -> Length:
     """How |e| goes on.
 
         |e|^2 = t^2 / (t^2 + w^2),  t = sigma / alpha
@@ -185,11 +186,16 @@ def _forecast_length(squared: Tensor, step: Step, state: AutoState) -> Length:
     shrunk = torch.sub(state.squared, squared, alpha=higher**2).clamp_min_(0).div_(state.squared)
     number = torch.finfo(squared.dtype)
     width = (shrunk / squared).mul_((here.sigma * start) ** 2 / (1 - passed)).clamp_(number.tiny, number.max)
-    rest = shrunk.mul_(_agreement(width, state.width)).mul_((start**2 - stop**2) / (1 - passed))
+    # From here on t is in the unit in which t^2 + w^2 falls by `shrunk`; not 0 either at the smallest level itself.
+    unit = max(math.sqrt((start**2 - stop**2) / (1 - passed)), start / MOST)
+    start, stop = start / unit, stop / unit
+    rest = shrunk.mul_(_agreement(width, state.width))
     root = (rest + max(stop**2, number.tiny)).sqrt_()  # stop, were e as long there as here
-    shorter = rest.div_(root + start)
+    shorter = rest.mul_(trust).div_(root + start)
     ahead = shorter / root
-    return Length(shorter.add_(ahead, alpha=step.rest * start).div_(root + stop), ahead, width)
+    if step.rest > 0:
+        shorter.add_(ahead, alpha=step.rest * start)
+    return Length(shorter.div_(root + stop), ahead, width)
 
 
 def _agreement(first: Tensor, second: Tensor) -> Tensor:
@@ -216,15 +222,12 @@ def _within(share: Tensor, weight: Tensor | None) -> Tensor:
 
 def _repetition(before: Level, here: Level, end: Level) -> float:
     """How often the last change is repeated by the end of the step, by their lengths."""
-    return min(1.0, _step_length(here, end) / _step_length(before, here))
-
-
-def _step_length(high: Level, low: Level) -> float:
-    """h."""
-    return _log_signal(low) - _log_signal(high)
+    first, second, third = map(_log_signal, (before, here, end))
+    return min(1.0, (third - second) / (second - first))
 
 
 def _log_signal(level: Level) -> float:
+    """log(1 + alpha / sigma); h is how much it rises."""
     return math.log1p(max(level.alpha, 0.0) / level.sigma) if level.sigma > 0 else math.inf
 
 
