@@ -136,7 +136,7 @@ def test_flipped_sigmas_lead_back(toys: ModuleType, models: dict[str, Any], kind
     assert back("lml") <= (1.1 if kind == "FLOW" else 0.6) * back("euler")
 
 
-@pytest.mark.parametrize("length", [3, 64])
+@pytest.mark.parametrize("length", [0, 3, 64])
 def test_sound_beside_a_video_does_not_change_it(toys: ModuleType, models: dict[str, Any], length: int) -> None:
     from comfy.nested_tensor import NestedTensor
 

@@ -1,6 +1,8 @@
 """The nodes with the real ComfyUI in this process: its batches, masks, guidance and control nets."""
 
+import re
 from functools import partial
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
@@ -8,7 +10,7 @@ import demo_runs
 import pytest
 import torch
 from core_runs import rms
-from demo_runs import QUICK, Linked, custom, demo_inputs, latent, never_called
+from demo_runs import QUICK, Linked, custom, demo_inputs, latent, never_called, tiny_inputs
 from torch import Tensor
 
 pytestmark = pytest.mark.every_host
@@ -71,6 +73,19 @@ def test_bad_input_is_named_before_the_model_is_called(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         lml(pack, never_called(demo), **options)
+
+
+def test_an_empty_latent_is_sampled_as_ksampler_does(pack: ModuleType) -> None:
+    linked = tiny_inputs(batch=0)
+    assert lml(pack, linked).shape == built_in(linked, "euler").shape == (0, 3, 8, 8)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 8, 8), (1, 3, 0, 8)])
+@pytest.mark.parametrize("node", ["compare.LMLCompare", "sweep.LMLSweep", "tune.LMLTune", "report.LMLReport"])
+def test_of_an_empty_latent_there_is_nothing_to_show(pack: ModuleType, node: str, shape: tuple[int, ...]) -> None:
+    linked = never_called(tiny_inputs()) | latent(torch.zeros(shape))
+    with pytest.raises(ValueError, match=rf"latent_image has shape {re.escape(str([*shape]))}.*a batch of 1 or more"):
+        demo_runs.run(attrgetter(node)(pack.nodes), linked)
 
 
 def test_what_the_model_answers_without_guidance_is_heard(pack: ModuleType, demo: Linked) -> None:

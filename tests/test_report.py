@@ -183,6 +183,9 @@ def test_any_guider_sampler_and_sigmas_are_reported(pack: ModuleType, linked: Li
     with pytest.raises(ValueError, match=r"sampler is sample_euler.* Connect LML Sampler"):
         other = inputs | {"sampler": host.built_in_sampler("euler")}
         run(pack.nodes.report.LMLReportCustom, {}, noise=Noise_RandomNoise(3), **other)
+    with pytest.raises(ValueError, match=r"latent_image has shape \[0, 3, 8, 8\], which holds nothing"):
+        empty = inputs | {"latent_image": {"samples": torch.zeros(0, 3, 8, 8)}}
+        run(pack.nodes.report.LMLReportCustom, {}, noise=Noise_RandomNoise(3), **empty)
 
 
 def test_a_run_without_a_step_is_named(pack: ModuleType, linked: Linked) -> None:

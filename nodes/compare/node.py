@@ -49,6 +49,7 @@ class LMLCompare(choice.Corrected):
     @host.running.says_why
     def execute(cls, vae: Any, sampler_name: str, **given: Any) -> io.NodeOutput:
         job = Job(**given)
+        host.check_filled(job.latent_image)
         settings, calls = job.scaled(), host.calls_a_step(sampler_name)
         fewer = max(job.steps // calls, 1)
         progress = host.running.Progress(job.model, job.steps + fewer)

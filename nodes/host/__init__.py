@@ -8,6 +8,8 @@ from . import pixels as pixels
 from . import running as running
 from .calls import calls_a_step as calls_a_step
 from .conditional import Conditional as Conditional
+from .packed import check_filled as check_filled
+from .packed import parts_of as parts_of
 from .registry import add_to_sampler_list as add_to_sampler_list
 from .registry import add_to_scheduler_list as add_to_scheduler_list
 from .registry import built_in_sampler as built_in_sampler

@@ -12,6 +12,8 @@ from comfy_execution.utils import get_executing_context
 from PIL import Image
 from torch import Tensor
 
+from .packed import parts_of
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -91,8 +93,5 @@ def show_text(text: str) -> None:
 
 def decode(vae: Any, latent: dict[str, Any]) -> Tensor:
     """Pictures of a LATENT as VAE Decode gives them, on the CPU: `[N, height, width, 3]`; frames are pictures."""
-    samples = latent["samples"]
-    if getattr(samples, "is_nested", False):
-        samples = samples.unbind()[0]
-    images = vae.decode(samples)
+    images = vae.decode(parts_of(latent["samples"])[0])
     return images.reshape(-1, *images.shape[-3:]).to("cpu", torch.float32)

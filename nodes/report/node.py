@@ -43,6 +43,7 @@ class LMLReport(io.ComfyNode):
     @host.running.says_why
     def execute(cls, **given: Any) -> io.NodeOutput:
         job = Job(**given)
+        host.check_filled(job.latent_image)
         sampler, sigmas = host.sampler(job.scaled()), job.sigmas(job.steps)
         return _report(cls, job.model, sampler, lambda recorded: job.sample(recorded, sigmas))
 
@@ -77,6 +78,7 @@ class LMLReportCustom(io.ComfyNode):
     def execute(
         cls, noise: Any, guider: Any, sampler: Any, sigmas: Tensor, latent_image: dict[str, Any]
     ) -> io.NodeOutput:
+        host.check_filled(latent_image)
         return _report(
             cls,
             guider.model_patcher,

@@ -86,6 +86,7 @@ class LMLSweep(io.ComfyNode):
     ) -> io.NodeOutput:
         across, down = values.parse_grid(columns, column_values, rows, row_values, host.sampler_names())
         job, varied = Job(**given), (columns, rows)
+        host.check_filled(job.latent_image)
         base = replace(job, **{field: 1.0 for axis, field in values.FIELDS.items() if axis in varied}).scaled()
         grid = [[values.run_of({columns: x, rows: y}, job.steps, job.cfg, base) for x in across] for y in down]
         fixed = {"steps": job.steps, "CFG": job.cfg, "λ": job.damping, "κ": job.kappa}

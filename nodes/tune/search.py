@@ -227,8 +227,7 @@ def _rms(latent: Tensor, reference: Tensor) -> float:
 
 def _flat(samples: Any) -> Tensor:
     """The samples of a LATENT as `[B, N]` in float32 on the CPU; nested ones (video and audio) side by side."""
-    parts = samples.unbind() if getattr(samples, "is_nested", False) else [samples]
-    return torch.cat([part.flatten(1).to("cpu", torch.float32) for part in parts], 1)
+    return torch.cat([part.flatten(1).to("cpu", torch.float32) for part in host.parts_of(samples)], 1)
 
 
 def _closer(error: float, other: float) -> str:

@@ -56,6 +56,7 @@ class Task:
                 "converged picture to compare with. Use settings without noise."
             )
         job = self.job
+        host.check_filled(job.latent_image)
         check_reference(job.steps, self.reference_steps)
         tuning.check_budget(self.evaluations, len(self.candidates), self.axis.place(self.axis.of(self.base)))
         sigmas, fine = job.sigmas(job.steps), job.sigmas(self.reference_steps)
