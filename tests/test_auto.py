@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from core_runs import PLAIN, SECOND, karras, rms, run
+from core_runs import PLAIN, SECOND, flow_shift_3, karras, rms, run
 from problems import Denoiser, Gaussian, Mixture, guided, lasting_guidance, mixture, noise
 from torch import Tensor
 
@@ -85,8 +85,7 @@ def test_a_first_prediction_of_nothing_is_no_sign_that_the_picture_goes() -> Non
     model, x = Mixture(torch.cat([points, -points]), parametrization="flow").denoise, noise(32, 256, seed=6)
 
     def solve(steps: int, **settings: float) -> Tensor:
-        grid = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
-        return run(model, x, 3 * grid / (1 + 2 * grid), parametrization="flow", **settings)
+        return run(model, x, flow_shift_3(steps), parametrization="flow", **settings)
 
     exact = solve(150)
     assert rms(solve(5) - exact) < 0.6 * rms(solve(5, **PLAIN) - exact)
@@ -106,3 +105,22 @@ def test_it_converges_with_order_two_where_the_path_turns(parametrization: str) 
     coarse, fine = (rms(solve(steps) - exact) for steps in (80, 160))
     assert math.log2(coarse / fine) > 1.7
     assert fine < 0.1 * rms(solve(160, **PLAIN) - exact)
+
+
+@pytest.mark.parametrize("parametrization", ["ve", "flow"])
+@pytest.mark.parametrize("last", [0.03, 0.3])
+def test_the_picture_is_what_the_model_sees_at_its_smallest_level(parametrization: str, last: float) -> None:
+    """Details as fine as that level: a step to 0 as the flow asks for would leave half of the noise in the picture."""
+    problem = Gaussian(std=0.05, parametrization=parametrization)
+    grid = torch.linspace(math.log(9.0), math.log(last), 41, dtype=torch.float64).exp()
+    smallest = torch.tensor(0.03, dtype=torch.float64)
+    if parametrization == "flow":
+        grid, smallest = grid / (1 + grid), smallest / (1 + smallest)
+    sigmas = torch.cat([grid, torch.zeros(1, dtype=torch.float64)])
+    x = noise(4, 64) * sigmas[0]
+    seen = problem.denoise(problem.solve(x, sigmas[0], smallest), smallest.expand(4))
+
+    def error(**options: float) -> float:
+        return rms(run(problem.denoise, x, sigmas, parametrization=parametrization, **options) - seen)
+
+    assert error(sigma_min=smallest.item()) < 0.1 * error()

@@ -80,7 +80,6 @@ TWINS: dict[str, Twins] = {
         for kind in ("ve", "flow")
         for shape in ((8, 1), (1, 8), (2, 2, 2), (1, 2, 2, 2))
     },
-    "hardly any kappa": lambda: (on_mixture(kappa=1e-300), on_mixture(**PLAIN)),
     "no step corrected": lambda: (on_mixture(end_percent=0.0), on_mixture(**PLAIN)),
     "a mask of ones": lambda: (masked(torch.ones_like(FIVE), 0.0), on_mixture()),
     **{f"{kind} with other things outside of the mask": partial(beside_a_mask, kind) for kind in ("ve", "flow")},

@@ -1,5 +1,7 @@
-"""The loop: neutrality, damping, the contract of a k-diffusion sampler, windows, noise."""
+"""The loop: neutrality, damping, the contract of a k-diffusion sampler, noise, and that a run leaves nothing behind."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import core_runs
@@ -94,14 +96,6 @@ def test_unit_free_damping_does_not_see_the_size_of_the_latent(scheme: str, mode
     assert not torch.allclose(run(x.repeat(1, 4), model=tiled, **absolute), run(x, **absolute).repeat(1, 4))
 
 
-@pytest.mark.parametrize("shape", [(2, 8), (2, 4, 6), (2, 4, 6, 6), (2, 4, 3, 6, 6), (2, 1, 480)])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_any_rank_and_dtype(shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    x = noise(*shape).to(dtype) * 8
-    result = run(x, SIGMAS.to(dtype), model=lambda x, sigma: x / (1 + sigma.view(-1, *[1] * (x.ndim - 1)) ** 2))
-    assert result.shape == x.shape and result.dtype == dtype and result.isfinite().all()
-
-
 def test_the_model_and_the_callback_are_called_once_a_step() -> None:
     calls, seen = [], []
 
@@ -120,13 +114,6 @@ def test_the_model_and_the_callback_are_called_once_a_step() -> None:
 def test_a_schedule_without_steps_returns_the_input(sigmas: list[float]) -> None:
     x = noise(2, 8)
     assert run(x, torch.tensor(sigmas), model=never_called) is x
-
-
-def test_windows() -> None:
-    """The window counts steps of the run: [start, end)."""
-    settings = LMLSettings(start_percent=0.25, end_percent=0.75)
-    assert [settings.corrects(step, 8) for step in range(8)] == [False] * 2 + [True] * 4 + [False] * 2
-    assert all(LMLSettings().corrects(step, 5) for step in range(5))
 
 
 @pytest.mark.parametrize("parametrization", ["ve", "flow"])
@@ -158,3 +145,61 @@ def test_noise_comes_from_the_caller_and_not_from_the_global_generator() -> None
     assert asked == list(zip(SIGMAS[:-2].tolist(), SIGMAS[1:-1].tolist(), strict=True))
     run(noise(2, 8), eta=0.5, extra_args={"seed": 0}, model=lambda x, sigma, seed: x * 0)
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+# --- A run leaves nothing behind, and waits for nothing
+
+SETTINGS = [
+    LMLSettings(),
+    LMLSettings(scheme="ddim", kappa=0.7),
+    LMLSettings(scheme="dpmsolver++", order=3),
+    LMLSettings(scheme="dpmsolver", order=2, target="increment"),
+    LMLSettings(eta=0.7),
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_two_threads_step_by_step(settings: LMLSettings) -> None:
+    """Their steps alternate, because they wait for each other at every model call; then each runs alone."""
+    states = [noise(3, 8, seed=seed).float() * 8 for seed in (1, 2)]
+    before, barrier = [x.clone() for x in states], threading.Barrier(2, timeout=30)
+
+    def alone(x: Tensor, model: Any = lambda x, sigma, seed: DENOISE(x, sigma)) -> Tensor:
+        return run(x, SIGMAS.float(), model, settings=settings, extra_args={"seed": 1})
+
+    def in_turn(x: Tensor, sigma: Tensor, seed: int) -> Tensor:
+        barrier.wait()
+        return DENOISE(x, sigma)
+
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda x: alone(x, in_turn), states))
+    assert all(torch.equal(result, alone(x)) for result, x in zip(together, states, strict=True))
+    assert all(torch.equal(x, kept) for x, kept in zip(states, before, strict=True))
+
+
+@pytest.mark.parametrize("settings", [*SETTINGS, LMLSettings(scheme="ddim", target="direction")], ids=str)
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize("device", ["meta", "cuda"] if torch.cuda.is_available() else ["meta"])
+def test_nothing_is_read_from_the_device_before_the_end(settings: LMLSettings, masked: bool, device: str) -> None:
+    """Tensors on `meta` have no values to read; on a GPU the driver watches. Only the last look at the run may read."""
+    x = torch.empty(2, 4, 8, 8, device=device)
+    calls = 0
+
+    def model(x: Tensor, sigma: Tensor, **extra_args: object) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode("error")
+        return x * 0.5
+
+    options: dict[str, Any] = {"settings": settings, "noise_sampler": lambda *_: torch.empty_like(x)}
+    if masked:
+        options["extra_args"] = {"denoise_mask": torch.ones_like(x)}
+    try:
+        with pytest.raises(RuntimeError) as reading:
+            run(x, SIGMAS.float(), model, **options)
+    finally:
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode("default")
+    assert calls == len(SIGMAS) - 1
+    assert any(entry.name == "finish" for entry in reading.traceback)

@@ -16,7 +16,6 @@ from lml_sampler import LMLSettings
         ({"damping": -1.0}, r"damping \(λ\) is -1.0; it must be a finite number from 0 up"),
         ({"damping": float("inf")}, r"damping \(λ\) is inf"),
         ({"kappa": 1.01}, r"kappa \(κ\) is 1.01; it must be within \[0, 1\]"),
-        ({"kappa_curve": ((0.0, 1.5),)}, "kappa_curve has the factors .* within"),
         ({"order": 4, "scheme": "dpmsolver"}, "order is 4; it must be 1, 2 or 3"),
         ({"order": 2}, "order is 2, but the scheme auto is of order 1. Set order to 1, or scheme to"),
         ({"order": 2, "scheme": "ddim"}, "order is 2, but the scheme ddim is of order 1. Set order to 1, or scheme to"),

@@ -111,3 +111,22 @@ def test_no_step_is_the_latent_in_the_form_that_the_model_takes(pack: ModuleType
     for window in ({"start_at_step": 6}, {"end_at_step": 0}, {"start_at_step": 4, "end_at_step": 3}):
         samples = lml_advanced(pack, linked, **window)
         assert samples.shape[1] == channels != 4 and samples.count_nonzero() == 0
+
+
+@pytest.mark.parametrize("kind", ["eps", "flow"])
+def test_comfyui_tells_the_smallest_level(pack: ModuleType, kind: str) -> None:
+    import comfy.samplers
+
+    host, linked = pack.nodes.host, tiny_inputs(kind)
+    sigmas = host.schedule(linked["model"], "karras", 6)  # its last step begins at the smallest level
+
+    def ended(function: Any) -> Tensor:
+        return custom(linked, comfy.samplers.KSAMPLER(function), sigmas)
+
+    def told(sigma_min: float) -> Tensor:
+        path = "flow" if kind == "flow" else "ve"
+        return ended(partial(pack.lml_sampler.sample_lml, parametrization=path, sigma_min=sigma_min))
+
+    smallest = float(linked["model"].get_model_object("model_sampling").sigma_min)
+    assert torch.equal(ended(host.sample_lml), told(smallest))
+    assert not torch.equal(ended(host.sample_lml), told(0.0))

@@ -39,6 +39,12 @@ def karras(steps: int) -> Tensor:
     return torch.cat([ramp, torch.zeros(1, dtype=torch.float64)])
 
 
+def flow_shift_3(steps: int) -> Tensor:
+    """`steps` even steps of a flow model with shift 3, from pure noise to 0."""
+    even = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+    return 3 * even / (1 + 2 * even)
+
+
 def rms(difference: Tensor) -> float:
     return difference.square().mean().sqrt().item()
 
