@@ -33,11 +33,6 @@ def test_both_pictures_are_those_of_the_samplers(pack: ModuleType, linked: Linke
     assert text == f"LML and {sampler}{note} differ by {rms(own - other):.1%} (RMS)."
 
 
-def test_the_plain_sampler_is_euler(pack: ModuleType, linked: Linked) -> None:
-    own, other, difference, text = compare(pack, linked, kappa=0.0)
-    assert torch.equal(own, other) and difference.count_nonzero() == 0 and "differ by 0.0%" in text
-
-
 def test_a_scheduler_that_fails_at_the_steps_of_the_other_is_named(pack: ModuleType, linked: Linked) -> None:
     """ComfyUI's kl_optimal divides 0 by 0 at one step."""
     with pytest.raises(ValueError, match=r"scheduler is 'kl_optimal', which fails at this number of steps \(1\)"):

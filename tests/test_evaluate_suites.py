@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from comfy_host.client import Client
 from comfy_host.prompts import all_inputs_of
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from evaluate import commands, suite, units
 from evaluate.errors import EvaluationError
 from evaluate.store import Store
@@ -92,3 +93,29 @@ def test_planning_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "4 cells, 8 units (0 made), 32 pictures, 80 calls" in said and "about 0.00556 hours on 2 workers" in said
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["plan.jsonl"]
     assert len((tmp_path / "out" / "plan.jsonl").read_text().splitlines()) == SMALL_UNITS
+
+
+# --- Timesteps and sigmas are those of diffusers
+
+
+@pytest.mark.parametrize(
+    ("spacing", "kind"),
+    [
+        ("leading", DDIMScheduler),
+        ("linspace", DPMSolverMultistepScheduler),  # DDIM's takes the last timestep too, and steps by another width
+    ],
+)
+@pytest.mark.parametrize("steps", [5, 7, 10, 20])
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_timesteps_are_those_of_diffusers(spacing: str, kind: Any, steps: int) -> None:
+    scheduler = kind(timestep_spacing=spacing)
+    scheduler.set_timesteps(steps)
+    assert units.timesteps_of(spacing, steps) == scheduler.timesteps.tolist()
+
+
+@pytest.mark.parametrize(("start", "end", "schedule"), [(1e-4, 0.02, "linear"), (0.00085, 0.012, "scaled_linear")])
+def test_sigmas_are_those_of_the_schedule(start: float, end: float, schedule: Any) -> None:
+    kept = DDIMScheduler(beta_start=start, beta_end=end, beta_schedule=schedule).alphas_cumprod[[800, 600, 400, 200, 0]]
+    found = units.sigmas_of(suite.Betas(schedule, start, end), "leading", 5)
+    expected = ((1 - kept) / kept).sqrt().tolist()
+    assert found == pytest.approx([*expected, 0.0], rel=1e-4)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from core_runs import rms
+from demo_runs import custom, tiny_inputs
 from torch import Tensor
 
 KINDS = ["EPS", "FLOW"]
@@ -213,3 +214,33 @@ def test_answers_from_a_cache_are_not_made_worse(
     for steps in (6, 8, 12, 20):
         lml, euler = (rms(sample(cached(*arguments), name, steps) - exact) for name in ("lml", "euler"))
         assert lml <= 1.1 * euler, steps
+
+
+@pytest.mark.every_host
+def test_what_the_model_answers_without_guidance_is_heard(pack: ModuleType) -> None:
+    """It is what the model answers at CFG 1, where there is nothing to hear; the caller's options stay as they are."""
+    import comfy.samplers
+
+    host, linked = pack.nodes.host, tiny_inputs(batch=2)
+    sigmas = host.schedule(linked["model"], "lml", 4)
+
+    def listen(cfg: float) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        heard: list[Any] = []
+
+        def sampler(model: Any, x: Tensor, sigmas: Tensor, extra_args: dict[str, Any], **_: Any) -> Tensor:
+            before = {**extra_args["model_options"]}
+            conditional = host.Conditional(extra_args)
+            answer = model(x, sigmas[0] * x.new_ones(len(x)), **conditional.extra_args)
+            heard.extend((answer, conditional.take(), conditional.take()))
+            assert extra_args["model_options"] == before
+            return answer
+
+        custom(linked, comfy.samplers.KSAMPLER(sampler), sigmas, cfg=cfg)
+        return heard[0], heard[1], heard[2]
+
+    unguided, *nothing = listen(1.0)
+    guided, part, again = listen(4.0)
+    assert nothing == [None, None]
+    assert part is not None and again is None
+    torch.testing.assert_close(part, unguided, rtol=0, atol=1e-4)  # a batch twice as large rounds differently
+    assert (guided - part).norm() > 0.01 * part.norm()

@@ -88,10 +88,6 @@ def test_the_translations_fit_the_english(language: str) -> None:
     assert len(names) == len(read(language)), "two nodes of one name"
 
 
-def test_the_templates_have_a_readable_category() -> None:
-    assert set(read("en", "main")["templateWorkflows"]["category"]) == {"lml-sampler", "ComfyUI-LML"}
-
-
 # --- The help
 
 

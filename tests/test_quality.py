@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quality import grid, measures, summary
-from quality.grid import Condition, Names, Task, conditions, tasks
+from quality.grid import Condition, Names, Task, tasks
 from quality.store import Cells, key_of
 from safetensors.torch import save_file
 from zoo.problems import fresh, weights_file
@@ -135,13 +135,6 @@ def test_the_quick_cells_are_among_the_others(work: ModuleType) -> None:
         return {(t.condition, t.entry, calls) for t in tasks(probing.names(), quick) for calls in t.calls}
 
     assert cells(True) < cells(False)
-
-
-def test_each_scheduler_meets_each_path_and_guidance() -> None:
-    exact = [condition for condition in conditions() if condition.exact]
-    assert len({(c.path, c.scheduler) for c in exact}) == 2 * 5
-    assert len({(c.guided, c.scheduler) for c in exact}) == 2 * 5
-    assert len(set(exact)) == len(exact)
 
 
 def test_one_cell_from_end_to_end(work: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,13 +99,6 @@ def test_the_metadata_agree() -> None:
         assert (ROOT / image).is_file()
 
 
-def test_the_issue_forms_ask_for_the_report() -> None:
-    for name in ("bug", "quality"):
-        form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml").read_text())
-        report = next(field for field in form["body"] if field["id"] == "report")
-        assert "LMLReport" in report["attributes"]["description"] and report["validations"]["required"]
-
-
 def test_a_tag_publishes_after_the_tests() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "publish.yml").read_text())
     assert workflow[True] == {"push": {"tags": ["v*"]}}  # YAML 1.1 reads the key `on` as true

@@ -86,11 +86,6 @@ def test_the_ci_runs_the_test_command() -> None:
     assert "- run: .ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
 
 
-def test_the_pack_asks_for_no_packages() -> None:
-    assert not (ROOT / "requirements.txt").exists()
-    assert re.search(r"^dependencies = \[\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-
-
 def test_the_links_of_the_pages_lead_somewhere() -> None:
     docs = ROOT / "nodes" / "web" / "docs"
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *docs.glob("*.md")):

@@ -42,13 +42,6 @@ def test_every_node_explains_itself(server: Client, info: Info, name: str) -> No
     assert page.ok and page.text.startswith("# ")
 
 
-def test_the_names_of_the_parameters(info: Info) -> None:
-    for name in ("LMLSampler", "LMLKSampler", "LMLKSamplerAdvanced"):
-        _, damping, _ = inputs_of(info, name)["damping"]
-        _, kappa, _ = inputs_of(info, name)["kappa"]
-        assert damping["display_name"] == "λ" and kappa["display_name"] == "κ" and not kappa.get("advanced")
-
-
 def test_the_workflows_are_offered_as_templates(server: Client) -> None:
     names = {path.stem for path in (ROOT / "workflows").glob("*.json")}
     offered = requests.get(f"{server.url}/workflow_templates", timeout=10).json()
@@ -62,15 +55,11 @@ def test_the_workflows_are_offered_as_templates(server: Client) -> None:
 def test_the_shipped_workflow_shows_lml_beside_euler(server: Client) -> None:
     """With kappa 0 they are the same pictures."""
     workflow = server.to_api(json.loads((ROOT / "workflows" / "LML_Demo.json").read_text()))
-    sampler = find(workflow, "LMLKSampler")
-    workflow[sampler]["inputs"]["kappa"] = 0.0
+    workflow[find(workflow, "LMLKSampler")]["inputs"]["kappa"] = 0.0
     result = server.run(workflow)
     lml, euler = (np.stack([np.asarray(image) for image in images]) for images in result.images.values())
     assert lml.shape == (4, 256, 256, 3) and np.array_equal(lml, euler)
     assert (lml.std(axis=(1, 2, 3)) > 10).all()
-    steps = [(value, total) for node, value, total in result.progress if node == sampler]
-    assert steps[-1] == (workflow[sampler]["inputs"]["steps"],) * 2 and len({total for _, total in steps}) == 1
-    assert result.previews
 
 
 def test_an_input_that_a_choice_shows_is_heard(server: Client, info: Info) -> None:

@@ -7,8 +7,6 @@ import torch
 from core_runs import never_called, run
 from problems import noise
 
-from lml_sampler import LMLSettings
-
 
 @pytest.mark.parametrize(
     ("options", "message"),
@@ -60,8 +58,3 @@ def test_bad_input_is_named_before_the_first_model_call(options: dict[str, Any],
     sigmas = torch.tensor(options.pop("sigmas", [2.0, 1.0, 0.0]))
     with pytest.raises(ValueError, match=message):
         run(never_called, sigmas=sigmas, **options)
-
-
-def test_settings_are_immutable() -> None:
-    with pytest.raises(AttributeError):
-        LMLSettings().kappa = 0.1  # type: ignore[misc]

@@ -96,34 +96,6 @@ def test_nothing_is_measured_twice(pack: ModuleType, user_folder: Path) -> None:
     assert len(list(user_folder.rglob("*.safetensors"))) == 1
 
 
-@pytest.mark.every_host
-@pytest.mark.parametrize("after", [20, 40])  # among ComfyUI's samplers, and among the settings
-def test_a_cancelled_search_goes_on_where_it_was(
-    pack: ModuleType, user_folder: Path, tmp_path_factory: pytest.TempPathFactory, after: int
-) -> None:
-    import comfy.model_management
-
-    linked = tiny_inputs()
-    calls = []
-
-    def cancel(*_: Any) -> None:
-        calls.append(1)
-        if len(calls) == after:
-            comfy.model_management.interrupt_current_processing()
-
-    handle = linked["model"].model.diffusion_model.register_forward_hook(cancel)
-    with pytest.raises(comfy.model_management.InterruptProcessingException):
-        tune(pack, linked)
-    handle.remove()
-    resumed = tune(pack, linked)
-    assert model_calls(resumed[3]) <= CALLS - after + 12  # at most the run that was cancelled is lost
-    import folder_paths
-
-    folder_paths.user_directory = str(tmp_path_factory.mktemp("fresh"))  # the fixture puts it back
-    fresh = tune(pack, linked)
-    assert fresh[1] == resumed[1] and torch.equal(fresh[2], resumed[2])
-
-
 def test_what_cannot_be_compared_is_not_kept(pack: ModuleType, user_folder: Path) -> None:
     linked = around_the_model(tiny_inputs(), lambda apply, args: apply(args["input"], args["timestep"], **args["c"]))
     report = tune(pack, linked)[3]

@@ -67,6 +67,16 @@ def test_the_noise_scale_of_a_flow_model_is_respected(pack: ModuleType) -> None:
     check_ancestral_twin(pack, demo)
 
 
+@pytest.mark.parametrize("kind", ["eps", "flow"])
+@pytest.mark.parametrize("denoise", [0.0, 0.1, 0.6, 1.0])
+def test_kappa_zero_is_euler_with_every_schedule(pack: ModuleType, kind: str, denoise: float) -> None:
+    linked = tiny_inputs(kind, batch=2)
+    linked |= latent(lml(pack, linked))
+    for scheduler in pack.nodes.host.scheduler_names():
+        options = {"scheduler": scheduler, "denoise": denoise}
+        assert torch.equal(lml(pack, linked, kappa=0.0, **options), built_in(linked, "euler", **options)), scheduler
+
+
 def test_the_list_entry_is_the_node_with_its_defaults(pack: ModuleType, demo: Linked) -> None:
     assert torch.equal(built_in(demo, "lml"), lml(pack, demo))
 
@@ -102,6 +112,11 @@ def test_advanced_without_leftover_noise_ends_clean(pack: ModuleType, demo: Link
     arguments = (model, "enable", 1, 6, 4.0, "euler", "lml", positive, negative, empty, 0, 4, "disable")
     expected = nodes.KSamplerAdvanced().sample(*arguments)[0]["samples"]
     assert torch.equal(lml_advanced(pack, demo, kappa=0.0, end_at_step=4), expected)
+
+
+def test_an_empty_latent_is_sampled_as_ksampler_does(pack: ModuleType) -> None:
+    linked = tiny_inputs(batch=0)
+    assert lml(pack, linked).shape == built_in(linked, "euler").shape == (0, 3, 8, 8)
 
 
 def test_no_step_is_the_latent_in_the_form_that_the_model_takes(pack: ModuleType) -> None:

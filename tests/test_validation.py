@@ -1,11 +1,15 @@
-"""What the widgets alone show to be wrong is said by the node, before anything is loaded."""
+"""What is wrong is said by the node: before anything is loaded if the widgets show it, else before the first step."""
 
 import asyncio
 import math
+import re
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
+from demo_runs import latent, lml, never_called, run, tiny_inputs
 
 DEMO = {"class_type": "LMLDemoModel", "inputs": {"variant": "eps", "shape": "star", "color": "blue", "batch_size": 1}}
 LINKS = {"MODEL": 0, "CONDITIONING": 1, "LATENT": 3, "VAE": 4}
@@ -44,15 +48,36 @@ def test_factors_out_of_range(pack: ModuleType, node_id: str) -> None:
         assert f"{name} (" in said and f"is {float(value)}; it must be from 0 to" in said
 
 
-def test_a_sweep_over_what_there_is_not(pack: ModuleType) -> None:
-    for name in ("auto 2", "ddim 3"):
-        said = complaints("LMLSweep", columns="scheme", column_values=name)
-        assert (
-            f"column_values: '{name}' cannot be: order is {name[-1]}, but the scheme {name[:-2]} is of order 1" in said
-        )
-
-
 def test_a_preset_that_needs_the_model(pack: ModuleType) -> None:
     assert "depends on the model, but no model is connected" in complaints("LMLPreset", preset="paper")
     assert complaints("LMLPreset", preset="paper", model=["demo", 0]) == ""
     assert "nobody's" in complaints("LMLPreset", preset="nobody's")
+
+
+@pytest.mark.every_host
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"damping": -1.0}, r"damping \(λ\) is -1.0; it must be from 0 to 100"),
+        ({"damping": 101.0}, r"damping \(λ\) is 101.0"),
+        ({"damping": float("nan")}, r"damping \(λ\) is nan"),
+        ({"kappa": 2.0}, r"kappa \(κ\) is 2.0; it must be from 0 to 1"),
+        ({"steps": 0}, "steps is 0; it must be 1 or more"),
+        ({"cfg": float("nan")}, "cfg is nan; it must be a number"),
+        ({"denoise": float("nan")}, "denoise is nan; it must be a number"),
+    ],
+)
+def test_what_comes_by_a_link_is_looked_at_before_the_model_is_called(
+    pack: ModuleType, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        lml(pack, never_called(tiny_inputs()), **options)
+
+
+@pytest.mark.every_host
+@pytest.mark.parametrize("shape", [(0, 3, 8, 8), (1, 3, 0, 8)])
+@pytest.mark.parametrize("node", ["compare.LMLCompare", "sweep.LMLSweep", "tune.LMLTune", "report.LMLReport"])
+def test_of_an_empty_latent_there_is_nothing_to_show(pack: ModuleType, node: str, shape: tuple[int, ...]) -> None:
+    linked = never_called(tiny_inputs()) | latent(torch.zeros(shape))
+    with pytest.raises(ValueError, match=rf"latent_image has shape {re.escape(str([*shape]))}.*a batch of 1 or more"):
+        run(attrgetter(node)(pack.nodes), linked)

@@ -1,6 +1,5 @@
 """The zoo of trained networks: what a sampler sees of a network is exact, and training lowers the loss."""
 
-from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,11 @@ import problems as exact
 import pytest
 import torch
 from torch import Tensor, nn
-from zoo.data import SETS, examples
+from zoo.data import examples
 from zoo.denoiser import Problem, Spec, column
 from zoo.distill import euler, leading, midpoint, shifted, twice
 from zoo.nets import DiT, Mixer, UNet, fold, unfold
-from zoo.problems import STUDENTS, ZOO, fresh, load
+from zoo.problems import ZOO, fresh, load
 from zoo.reference import solve
 from zoo.train import denoising, levels, make, noisy
 
@@ -199,21 +198,6 @@ def test_a_student_learns_the_mean_velocity_of_its_teacher(steps: int) -> None:
         made.module = Constant(value)
         measured = leading(made, twice(straight), steps)(clean, label, torch.Generator().manual_seed(0))
         assert measured.item() == pytest.approx(loss, abs=1e-5)
-
-
-def test_halves_are_balanced() -> None:
-    for half in ("choose", "report"):
-        specs = [made for made in ZOO.values() if made.half == half]
-        assert sorted(made.target for made in specs) == sorted(TARGETS)
-        assert Counter(made.network.func for made in specs) == {UNet: 2, DiT: 1, Mixer: 1}
-        assert sum(made.cfgs != (1.0,) for made in specs) == 2
-        assert {made.shape[0] for made in specs} == {1, 3}
-    assert min(made.width for made in ZOO.values()) <= 0.1
-    assert max(made.width for made in ZOO.values()) >= 2
-    assert min(made.sigma_max for made in ZOO.values() if made.target != "flow") <= 15
-    assert max(made.sigma_max for made in ZOO.values()) >= 150
-    assert {made.data for made in ZOO.values()} == set(SETS)
-    assert {fresh(name).spec.half for name in STUDENTS} == {"choose", "report"}
 
 
 @pytest.mark.parametrize("name", ["digits", "tones"])

@@ -1,20 +1,12 @@
 """Folders of diffusers with the layouts of the paper's models, in tiny: pixels (CIFAR-10) and latents (CelebA-HQ)."""
 
 import json
-import sys
-from functools import cache
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
-from comfy_host.install import ROOT
-from safetensors.torch import save_file
-from torch import nn
 
 PIXELS = {
-    "_class_name": "UNet2DModel",
     "sample_size": 16,
     "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D"],
     "up_block_types": ["UpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
@@ -35,7 +27,6 @@ LATENTS = PIXELS | {
     "norm_eps": 1e-5,
 }
 VQ = {
-    "_class_name": "VQModel",
     "down_block_types": ["DownEncoderBlock2D"] * 3,
     "up_block_types": ["UpDecoderBlock2D"] * 3,
     "block_out_channels": [8, 16, 16],
@@ -49,46 +40,19 @@ SCALED = {"beta_schedule": "scaled_linear", "beta_start": 0.0015, "beta_end": 0.
 
 
 def write(models: Path) -> None:
-    """Put `ddpm_ema_cifar10` and `ldm-celebahq-256` into the folder `diffusers` of a folder of models, once."""
-    folders = models / "diffusers"
-    if not (folders / "ddpm_ema_cifar10").exists():
-        _write_folder(folders / "ddpm_ema_cifar10", "DDPMPipeline", LINEAR, unet=PIXELS)
-    if not (folders / "ldm-celebahq-256").exists():
-        _write_folder(folders / "ldm-celebahq-256", "LDMPipeline", SCALED, unet=LATENTS, vqvae=VQ)
+    """Put `ddpm_ema_cifar10` and `ldm-celebahq-256` into the folder `diffusers` of a folder of models."""
+    from diffusers import UNet2DModel, VQModel
+
+    people, animals = (models / "diffusers" / name for name in ("ldm-celebahq-256", "ddpm_ema_cifar10"))
+    _write(animals, "DDPMPipeline", LINEAR, unet=(UNet2DModel, PIXELS))
+    _write(people, "LDMPipeline", SCALED, unet=(UNet2DModel, LATENTS), vqvae=(VQModel, VQ))
 
 
-def _write_folder(folder: Path, pipeline: str, scheduler: dict[str, Any], **models: dict[str, Any]) -> None:
-    _write_json(folder / "model_index.json", {"_class_name": pipeline})
-    _write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
-    for name, config in models.items():
-        _write_json(folder / name / "config.json", config)
+def _write(folder: Path, pipeline: str, scheduler: dict[str, Any], **models: tuple[Any, dict[str, Any]]) -> None:
+    for name, (kind, config) in models.items():
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            weights = _module(config).state_dict()
-        save_file(weights, folder / name / "diffusion_pytorch_model.safetensors")
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value))
-
-
-def _module(config: dict[str, Any]) -> nn.Module:
-    """The pack's module of a configuration, with torch's own initial weights."""
-    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if key[0] != "_"}
-    layers = import_module(f"{_package()}.layers")
-    if config["_class_name"] == "VQModel":
-        vq = import_module(f"{_package()}.vq")
-        return vq.VQ(vq.VQConfig(**fields), layers.Make(groups=config["norm_num_groups"]))
-    unet = import_module(f"{_package()}.unet")
-    make = layers.Make(groups=config["norm_num_groups"], eps=config["norm_eps"])
-    return unet.UNet2D(unet.UNetConfig(**fields), make)
-
-
-@cache
-def _package() -> str:
-    """The name of the pack's folder `nodes/diffusers` as a package of its own, which needs no ComfyUI."""
-    package = ModuleType("lml_diffusers")
-    package.__path__ = [str(ROOT / "nodes" / "diffusers")]
-    sys.modules[package.__name__] = package
-    return package.__name__
+            kind(**config).save_pretrained(folder / name)
+    (folder / "scheduler").mkdir()
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": pipeline}))
