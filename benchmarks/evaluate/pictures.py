@@ -16,7 +16,7 @@ from PIL import Image
 from .errors import EvaluationError
 from .store import Store
 from .suite import Suite
-from .units import Cell, Unit, cells, units
+from .units import Cell, cells, units
 
 Picture = NDArray[np.uint8]
 """`[H, W, 3]`."""
@@ -67,12 +67,9 @@ class Made:
 
 def made(suite: Suite, store: Store) -> list[Made]:
     """All cells of a suite."""
-    by_cell: dict[str, list[Unit]] = {}
-    for unit in units(suite):
-        by_cell.setdefault(unit.cell, []).append(unit)
     result = []
-    for cell in cells(suite):
-        wanted = by_cell[cell.name]
+    for cell, (_, group) in zip(cells(suite), itertools.groupby(units(suite), lambda unit: unit.cell), strict=True):
+        wanted = list(group)
         found = tuple(store.path(unit) for unit in wanted if store.is_done(unit))
         result.append(Made(cell, found, len(wanted) - len(found)))
     return result

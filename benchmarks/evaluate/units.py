@@ -96,17 +96,14 @@ def _run(suite: Suite, cell: Cell, number: int, prompts: list[dict[str, str]]) -
 
 def cell_workflow(suite: Suite, cell: Cell, template: Workflow) -> Workflow:
     """The workflow with the sampler and the point of a cell, its model counted and its pictures kept."""
-    workflow = copy.deepcopy(template)
-    workflow[suite.nodes.sampler] = sampler_node(cell)
-    for place, value in suite.set.items():
-        node, name = place.split(".")
-        workflow[node]["inputs"][name] = value
+    workflow = template | {suite.nodes.sampler: sampler_node(cell)}
+    workflow = filled(workflow, {place: place for place in suite.set}, suite.set)
     values = cell.point | {"batch": suite.batch}
     if cell.sampler.spacing and suite.betas:
         sigmas = sigmas_of(suite.betas, cell.sampler.spacing, cell.point["steps"])
         values["sigmas"] = ", ".join(f"{sigma:.9f}" for sigma in sigmas)
     workflow = filled(workflow, suite.inputs, {name: value for name, value in values.items() if name in suite.inputs})
-    node, name = suite.nodes.model.split(".")
+    node, name = suite.nodes.model.split(".", 1)
     workflow[COUNT] = {"class_type": "SamplerEvaluationCount", "inputs": {"model": workflow[node]["inputs"][name]}}
     workflow[node]["inputs"][name] = [COUNT, 0]
     pictures = {"images": [suite.nodes.pictures, 0], "model": [COUNT, 0]}
@@ -131,7 +128,7 @@ def filled(workflow: Workflow, inputs: dict[str, str], values: dict[str, Any]) -
     """A workflow with values in the inputs that the suite names."""
     result = copy.deepcopy(workflow)
     for key, value in values.items():
-        node, name = inputs[key].split(".")
+        node, name = inputs[key].split(".", 1)  # an input that a choice shows has a dot in its name
         result[node]["inputs"][name] = value
     return result
 

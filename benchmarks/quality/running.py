@@ -4,7 +4,7 @@ import logging
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import Any
@@ -36,14 +36,6 @@ def load_quietly() -> None:
     load_other_packs()
 
 
-def missing(wanted: Iterable[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> Iterator[Task]:
-    """The tasks less their cells that are there."""
-    for task in wanted:
-        calls = tuple(count for count in task.calls if keys[task, count] not in cells.found)
-        if calls:
-            yield task._replace(calls=calls)
-
-
 def in_workers(
     pool: ProcessPoolExecutor, job: Callable[[Any], Any], costs: dict[Any, float], name: str
 ) -> Iterator[Any]:
@@ -59,13 +51,10 @@ def in_workers(
             progress.update(futures[future])
 
 
-def run(wanted: list[Task], keys: dict[tuple[Task, int], str], cells: Cells) -> None:
-    """Make the missing cells in worker processes."""
+def make(todo: list[Task], expected: Collection[str], cells: Cells) -> None:
+    """Make cells, whose keys are known before, in worker processes."""
     from . import work
 
-    todo, expected = list(missing(wanted, keys, cells)), set(keys.values())
-    if not todo:
-        return
     solutions = list(dict.fromkeys(task.condition.solution for task in todo))
     # The dear ones first, so that no worker is left alone with one at the end.
     solutions.sort(key=lambda solution: solution.exact)
@@ -90,8 +79,11 @@ def measured(wanted: list[Task]) -> list[Record]:
 
     keys = {(task, count): work.cell_key(task.condition, task.entry, count) for task in wanted for count in task.calls}
     cells = Cells(FOLDER / "cells.jsonl")
+    left = {task: tuple(count for count in task.calls if keys[task, count] not in cells.found) for task in wanted}
+    todo = [task._replace(calls=calls) for task, calls in left.items() if calls]
     try:
-        run(wanted, keys, cells)
+        if todo:
+            make(todo, set(keys.values()), cells)
     except KeyboardInterrupt:
         sys.exit(f"\nEnded. {len(cells.found)} cells are kept in {FOLDER}; run the same command to go on.")
     return [cells.found[key] for key in keys.values()]
