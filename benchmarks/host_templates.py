@@ -52,6 +52,9 @@ def main() -> None:
     logging.disable(logging.WARNING)  # the templates also have nodes that only ComfyUI's services offer
     info = definitions()
     load_pack()
+    from comfy.utils import set_progress_bar_enabled
+
+    set_progress_bar_enabled(False)
     gc.freeze()  # ComfyUI collects garbage before most runs, which would each time look through all that was imported
     files, found = templates.collect(Path(sys.argv[1]) if len(sys.argv) > 1 else templates.folder(), info)
     print(f"{files} files, {sum(map(len, found.values()))} samplers, {len(found)} combinations")

@@ -9,6 +9,7 @@ from typing import Any
 
 import comfy.sample
 import comfy.samplers
+import nodes
 import torch
 from comfy.nested_tensor import NestedTensor
 from torch import Tensor
@@ -48,23 +49,18 @@ def _latent(combination: Combination, name: str, seed: int = 0) -> Any:
     model = toy.toy(combination.kind, combination.packed, seed=seed, **dict(combination.settings))
     for patch in combination.patches:
         model = _call(patch, model)[0]
-    noise = comfy.sample.prepare_noise(latent, SEED)
     values = dict(combination.sampler.values)
     if combination.sampler.type.startswith("KSampler"):
-        options = {"disable_pbar": True, "denoise": values.get("denoise", 1.0)}
-        if combination.sampler.type == "KSamplerAdvanced":
-            silent, clean = values["add_noise"] == "disable", values["return_with_leftover_noise"] == "disable"
-            options |= {"start_step": values["start_at_step"], "last_step": values["end_at_step"]}
-            options |= {"disable_noise": silent, "force_full_denoise": clean}
-            noise = noise * 0 if silent else noise
-        arguments = values["steps"], values["cfg"], name, values["scheduler"], POSITIVE, NEGATIVE, latent
-        return comfy.sample.sample(model, noise, *arguments, **options)
+        values |= {"noise_seed" if "add_noise" in values else "seed": SEED, "sampler_name": name}
+        values |= {"positive": POSITIVE, "negative": NEGATIVE, "latent_image": {"samples": latent}}
+        return nodes.NODE_CLASS_MAPPINGS[combination.sampler.type]().sample(model, **values)[0]["samples"]
     guider = combination.guider or Node("CFGGuider", (("cfg", values.get("cfg")),))
     sigmas = torch.empty(0)
     for node in combination.sigmas:
         given = () if node is combination.sigmas[0] else (sigmas,)
         sigmas = _call(node, model, *given)[node.output]
     sampler = comfy.samplers.sampler_object(name)
+    noise = comfy.sample.prepare_noise(latent, SEED)
     return _guider(guider, model).sample(noise, latent, sampler, sigmas, disable_pbar=True, seed=SEED)
 
 

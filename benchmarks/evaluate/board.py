@@ -45,8 +45,8 @@ class Board:
             failure = store.failure(unit)
             if store.is_done(unit):
                 self.counts.done_before += 1
-            elif failure:
-                self.counts.failed.append((unit.cell, failure["reason"]))
+            elif failure is not None:
+                self.counts.failed.append((unit.cell, failure))
             else:
                 self._left.append(unit)
         left = sum(unit.pictures for unit in self._left)
@@ -71,10 +71,7 @@ class Board:
 
     def done(self, unit: Unit, content: bytes, worker: str, seconds: float) -> None:
         """A unit is made."""
-        try:
-            self.store.keep(unit, content, worker=worker, seconds=round(seconds, 3))
-        except Exception as error:
-            return self.stop(error)
+        self.store.keep(unit, content, worker=worker, seconds=round(seconds, 3))
         with self._lock:
             self.counts.made += 1
             self.progress.update(unit.pictures)
@@ -89,11 +86,14 @@ class Board:
                 self._left.append(unit)
                 self._give_back(unit)
                 return
-        self._fail(unit, f"its worker died {ATTEMPTS} times: {reason}", "lost")
+        self.refused(unit, f"its worker died {ATTEMPTS} times: {reason}")
 
     def refused(self, unit: Unit, reason: str) -> None:
         """A unit cannot be made."""
-        self._fail(unit, reason, "refused")
+        self.store.fail(unit, reason)
+        with self._lock:
+            self.counts.failed.append((unit.cell, reason))
+            self._give_back(unit)
 
     def put_back(self, unit: Unit) -> None:
         """A worker gives up before it has begun a unit."""
@@ -106,15 +106,6 @@ class Board:
         with self._lock:
             self.error = self.error or error
             self._lock.notify_all()
-
-    def _fail(self, unit: Unit, reason: str, kind: str) -> None:
-        try:
-            self.store.fail(unit, reason, kind)
-        except Exception as error:
-            return self.stop(error)
-        with self._lock:
-            self.counts.failed.append((unit.cell, reason))
-            self._give_back(unit)
 
     def _give_back(self, unit: Unit) -> None:
         self._out.discard(unit.key)

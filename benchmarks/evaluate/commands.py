@@ -26,12 +26,9 @@ def folder_of(options: Namespace) -> Path:
 
 
 def plan(options: Namespace) -> None:
-    """Write every unit, run nothing, say how much it is."""
+    """Say how much it is; run and write nothing."""
     chosen = suite.load(options.suite)
-    todo, store = units.units(chosen), Store(folder_of(options))
-    lines = [{"key": unit.key, "cell": unit.cell, "pictures": unit.pictures} for unit in todo]
-    store.write(store.folder / "plan.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
-    print(said(chosen, todo, store, options.seconds_a_call, options.workers))
+    print(said(chosen, units.units(chosen), Store(folder_of(options)), options.seconds_a_call, options.workers))
 
 
 def said(chosen: Suite, todo: list[Unit], store: Store, seconds: float | None, workers: int) -> str:

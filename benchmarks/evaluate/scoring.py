@@ -104,7 +104,8 @@ def _of_features(
             save(path, take(), extractor.identity)
         return load(path, extractor.identity)
 
-    real = kept("real-", real_name, partial(reference, real_name, extractor))
+    changed = Path(real_name).stat().st_mtime_ns if Path(real_name).exists() else ""
+    real = kept("real-", f"{real_name} {changed}", partial(reference, real_name, extractor))
     frechet = Frechet(real) if "fid" in suite.metrics else None
     resampled = measures.picks(suite.pictures, RESAMPLES)
     for cell in whole:

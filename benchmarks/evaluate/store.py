@@ -105,19 +105,18 @@ class Store:
         with _writing(self.folder / "log.jsonl"), (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-    def fail(self, unit: Unit, reason: str, kind: str) -> None:
+    def fail(self, unit: Unit, reason: str) -> None:
         """Record that a unit cannot be made.
 
         Raises:
             EvaluationError: see `keep`.
         """
-        said = {"cell": unit.cell, "kind": kind, "reason": reason}
-        self.write(self._failed(unit), json.dumps(said).encode())
+        self.write(self._failed(unit), json.dumps({"cell": unit.cell, "reason": reason}).encode())
 
-    def failure(self, unit: Unit) -> dict[str, str] | None:
+    def failure(self, unit: Unit) -> str | None:
         """Why a unit could not be made."""
         path = self._failed(unit)
-        return json.loads(path.read_text()) if path.exists() else None
+        return json.loads(path.read_text())["reason"] if path.exists() else None
 
     def forgive(self) -> None:
         """Forget the failures, so that their units are made again."""

@@ -3,7 +3,6 @@
 import json
 import os
 import tempfile
-import time
 import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -49,7 +48,12 @@ class ComfyWorker:
                 )
             said = answer.json()
             self._device = said["device"]
-            self._check_nodes(self._client.object_info())
+            info = self._client.object_info()
+            for node in (self._template or {}).values():
+                if node["class_type"] not in info:
+                    raise EvaluationError(
+                        f"The server {self.name} has no node {node['class_type']}, which the workflow needs."
+                    )
             names = [file.path for file in self._files]
             hashes = requests.post(f"{self._client.url}/lml_evaluate/files", json={"files": names}, timeout=3600).json()
         except DEAD as error:
@@ -91,10 +95,9 @@ class ComfyWorker:
         content, runs = BytesIO(), []
         with zipfile.ZipFile(content, "w") as archive:
             for run, workflow in zip(unit.runs, unit.workflows(), strict=True):
-                started = time.perf_counter()
                 pictures, about = self._run(workflow)
                 about |= {"prompt": run.values, "seed": run.seed, "first": run.first, "pictures": len(pictures)}
-                runs.append(about | {"total_seconds": round(time.perf_counter() - started, 4)})
+                runs.append(about)
                 for place, picture in enumerate(pictures):
                     archive.writestr(f"{run.first + place:06d}.png", picture)
             said = {"cell": unit.cell, "worker": self.name, "device": self._device, "runs": runs}
@@ -111,13 +114,6 @@ class ComfyWorker:
         with zipfile.ZipFile(BytesIO(answer.content)) as archive:
             pictures = [archive.read(name) for name in sorted(archive.namelist()) if name.endswith(".png")]
             return pictures, json.loads(archive.read("run.json"))
-
-    def _check_nodes(self, info: dict[str, Any]) -> None:
-        for node in (self._template or {}).values():
-            if node["class_type"] not in info:
-                raise EvaluationError(
-                    f"The server {self.name} has no node {node['class_type']}, which the workflow needs."
-                )
 
 
 class OwnComfyWorker:
