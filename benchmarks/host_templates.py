@@ -56,10 +56,10 @@ def main() -> None:
 
     set_progress_bar_enabled(False)
     gc.freeze()  # ComfyUI collects garbage before most runs, which would each time look through all that was imported
-    files, found = templates.collect(Path(sys.argv[1]) if len(sys.argv) > 1 else templates.folder(), info)
+    files, found, unread = templates.collect(Path(sys.argv[1]) if len(sys.argv) > 1 else templates.folder(), info)
     print(f"{files} files, {sum(map(len, found.values()))} samplers, {len(found)} combinations")
     lines = report(found)
-    print(*lines, sep="\n")
+    print(*lines, *unread, sep="\n")
     if any(line.endswith("euler: runs") for line in lines):
         sys.exit(1)
 

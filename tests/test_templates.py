@@ -1,11 +1,12 @@
 """ComfyUI's own workflow templates: whatever they sample, and however, lml samples in its place."""
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from comfy_host import templates
-from comfy_host.templates import Combination
+from comfy_host.templates import Collected, Combination
 
 Found = dict[Combination, list[str]]
 
@@ -18,13 +19,13 @@ def combinations(settled: None) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def collected(info: dict[str, Any]) -> tuple[int, Found]:
+def collected(info: dict[str, Any]) -> Collected:
     return templates.collect(templates.folder(), info)
 
 
 @pytest.fixture(scope="module")
-def found(collected: tuple[int, Found]) -> Found:
-    return collected[1]
+def found(collected: Collected) -> Found:
+    return collected.found
 
 
 def test_what_a_template_samples(combinations: ModuleType, found: Found, subtests: pytest.Subtests) -> None:
@@ -41,9 +42,9 @@ def test_the_runs_are_of_lml(combinations: ModuleType, found: Found, packed: boo
     assert one.shape == other.shape and not one.equal(other)
 
 
-def test_the_templates_are_read_wholly(collected: tuple[int, Found]) -> None:
-    files, found = collected
-    assert files > 500 and sum(map(len, found.values())) > 250
+def test_the_templates_are_read_wholly(collected: Collected) -> None:
+    files, found, unread = collected
+    assert files > 500 and not unread and sum(map(len, found.values())) > 250
     assert {"EPS", "V_PREDICTION_EDM", "FLOW", "FLUX"} <= {each.kind for each in found}
     assert all(bool(each.sigmas) == each.sampler.type.startswith("SamplerCustom") for each in found)
     assert all((each.guider is None) == (each.sampler.type != "SamplerCustomAdvanced") for each in found)
@@ -57,3 +58,13 @@ def test_two_experts_are_read_one_behind_the_other(info: dict[str, Any]) -> None
     assert first.before is None and second.before == first
     assert [node.type for node in second.patches] == ["ModelSamplingSD3"] and second.kind == "FLOW"
     assert dict(second.patches[0].values) == pytest.approx({"shift": 5.0})
+
+
+def test_a_file_for_another_comfyui_does_not_end_the_reading(info: dict[str, Any], tmp_path: Path) -> None:
+    text = (templates.folder() / "flux_dev_full_text_to_image.json").read_text("utf-8")
+    (tmp_path / "known.json").write_text(text, "utf-8")
+    older = {name: definition for name, definition in info.items() if name != "KSampler"}
+    read = templates.collect(tmp_path, info)
+    left = templates.collect(tmp_path, older)
+    assert read.found and not read.unread
+    assert not left.found and left.unread == ["known.json: KSampler is not in this ComfyUI"]

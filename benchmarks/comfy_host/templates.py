@@ -67,27 +67,51 @@ class Place(NamedTuple):
     output: int = 0
 
 
+class Collected(NamedTuple):
+    """From the workflow files of a folder."""
+
+    files: int
+    found: dict[Combination, list[str]]
+    """The files of each combination."""
+    unread: list[str]
+    """The files that sample with a node that this ComfyUI does not know."""
+
+
+class UnknownNode(Exception):
+    """A node decides how a workflow samples, and this ComfyUI does not know it."""
+
+
 def folder() -> Path:
     """The folder of the templates that came with this environment."""
     return Path(comfyui_workflow_templates_json.__file__).parent / "templates"
 
 
 def read(path: Path, info: Info) -> list[Combination]:
-    """What the sampler nodes of a workflow file do; none if it is no workflow, or samples nothing."""
+    """What the sampler nodes of a workflow file do; none if it is no workflow, or samples nothing.
+
+    Raises:
+        UnknownNode: it needs another ComfyUI.
+    """
     text = path.read_text(encoding="utf-8")
     if not any(f'"{name}"' in text for name in SAMPLERS):
         return []
     return Workflow(convert_ui_to_api(json.loads(text), info), info).combinations()
 
 
-def collect(folder: Path, info: Info) -> tuple[int, dict[Combination, list[str]]]:
-    """How many files there are in a folder, and the files of each combination in them."""
+def collect(folder: Path, info: Info) -> Collected:
+    """What the workflow files of a folder do."""
     found: dict[Combination, list[str]] = {}
+    unread: list[str] = []
     paths = sorted(folder.glob("*.json"))
     for path in paths:
-        for combination in read(path, info):
+        try:
+            combinations = read(path, info)
+        except UnknownNode as error:
+            unread.append(f"{path.name}: {error}")
+            continue
+        for combination in combinations:
             found.setdefault(combination, []).append(path.name)
-    return len(paths), found
+    return Collected(len(paths), found, unread)
 
 
 class Workflow:
@@ -102,6 +126,13 @@ class Workflow:
 
     def _type(self, place: Place) -> str:
         return self.prompt[place.key]["class_type"]
+
+    def _known(self, place: Place) -> str:
+        """The type of a node."""
+        name = self._type(place)
+        if name not in self.info:
+            raise UnknownNode(f"{name} is not in this ComfyUI")
+        return name
 
     def _links(self, place: Place) -> dict[str, Place]:
         """Where the connected inputs of a node come from."""
@@ -125,14 +156,14 @@ class Workflow:
     def _sigmas(self, place: Place) -> Iterator[Place]:
         """The nodes that the sigmas of a node have come through, the last one first."""
         for before in self._links(place).values():
-            if self.info[self._type(before)]["output"][before.output] == "SIGMAS":
+            if self.info[self._known(before)]["output"][before.output] == "SIGMAS":
                 yield before
                 yield from self._sigmas(before)
                 return
 
     def _node(self, place: Place, *without: str) -> Node:
         given, values = self.prompt[place.key]["inputs"], {}
-        for name, (kind, options, _) in inputs_of(self.info, self._type(place)).items():
+        for name, (kind, options, _) in inputs_of(self.info, self._known(place)).items():
             if kind in WIDGETS and name in given and name not in without:
                 values[name] = self._value(given[name], options.get("default"))
         return Node(self._type(place), tuple(values.items()), place.output)
