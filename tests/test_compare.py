@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from core_runs import rms
-from demo_runs import QUICK, Linked, built_in, lml, run, tiny_inputs
+from demo_runs import QUICK, Linked, built_in, decoded, lml, run, tiny_inputs
 
 pytestmark = pytest.mark.every_host
 
@@ -24,10 +24,9 @@ def compare(pack: ModuleType, linked: Linked, **options: Any) -> tuple[Any, ...]
 def test_both_pictures_are_those_of_the_samplers(pack: ModuleType, linked: Linked, sampler: str, steps: int) -> None:
     """A sampler of several calls a step takes fewer steps."""
     own, other, difference, text = compare(pack, linked, sampler_name=sampler, steps=6)
-    decode = pack.nodes.host.running.decode
     latents = lml(pack, linked, **QUICK | {"steps": 6}), built_in(linked, sampler, **QUICK | {"steps": steps})
     for shown, latent in zip((own, other), latents, strict=True):
-        torch.testing.assert_close(shown, decode(linked["vae"], {"samples": latent}))
+        torch.testing.assert_close(shown, decoded(pack, linked, latent))
     torch.testing.assert_close(difference, (4 * (own - other).abs()).clamp(0, 1))
     note = "" if steps == 6 else f" ({steps} steps of {6 // steps} calls)"
     assert text == f"LML and {sampler}{note} differ by {rms(own - other):.1%} (RMS)."

@@ -7,7 +7,7 @@ import pytest
 import torch
 from core_runs import rms
 from demo_runs import built_in, demo_inputs
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from shapes import recognise
 from stones import draw
 
@@ -30,6 +30,15 @@ def test_a_missing_or_broken_demo_model_names_the_file_and_the_remedy(
     save_file({"wrong": torch.zeros(1)}, file)
     with pytest.raises(ValueError, match=remedy):
         demo.load("eps")
+
+
+def test_the_shipped_weights_are_packed_as_others_would_be(pack: ModuleType) -> None:
+    demo = pack.nodes.demo.model
+    shipped = load_file(demo.FILE)
+    again = demo.pack(demo.unpack(shipped))
+    assert shipped.keys() == again.keys() and shipped["out.2.weight"].dtype == torch.int8
+    for name, value in shipped.items():
+        torch.testing.assert_close(again[name], value)
 
 
 def test_both_variants_are_one_denoiser(pack: ModuleType) -> None:

@@ -78,7 +78,7 @@ def test_a_killed_driver_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_stops_cleanly(tmp_path: Path) -> None:
-    """A file may grow to 10 bytes: not even the record of the versions fits, then no unit does."""
+    """A file may grow to 40 bytes: not even the record of the versions fits, then no unit does."""
     import resource
 
     def limit() -> None:

@@ -173,12 +173,9 @@ def test_a_comfyui_that_does_not_fit_is_named_without_a_stack_trace(loaded: Load
     assert line.startswith("ERROR LML Sampler in ") and message in line and "Traceback" not in log
 
 
-def test_a_comfyui_that_states_no_version_is_too_old(pack: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_which_versions_are_too_old(pack: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "comfyui_version", None)
-    assert pack.nodes.loading.is_too_old(pack.nodes.loading.comfyui_version())
-
-
-def test_which_versions_are_too_old(pack: ModuleType) -> None:
-    versions = ("0.3.48", "0.15.99", "0.16", "0.16.0", "0.30.0", "1.0.0", "v-next", "without a version")
-    too_old = [version for version in versions if pack.nodes.loading.is_too_old(version)]
+    loading = pack.nodes.loading
+    versions = ("0.3.48", "0.15.99", "0.16", "0.16.0", "0.30.0", "1.0.0", "v-next", loading.comfyui_version())
+    too_old = [version for version in versions if loading.is_too_old(version)]
     assert too_old == ["0.3.48", "0.15.99", "without a version"]

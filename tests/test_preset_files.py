@@ -68,24 +68,8 @@ def test_what_a_killed_process_has_left_is_cleared_away(files: ModuleType, tmp_p
 @pytest.mark.parametrize(
     "name",
     [
-        *(
-            "",
-            " ",
-            "a/b",
-            "a\\b",
-            "../up",
-            "..",
-            ".hidden",
-            "C:x",
-            "nul",
-            "CON.json",
-            "com1",
-            "LPT²",
-            "dot.",
-            "end ",
-            "a\nb",
-        ),
-        *("a" * 61, "λ" * 101, "\x00", "auto", "Auto", "PAPER", "paper", "paper: FLUX", "a*b", "a|b"),
+        *("", " ", "a/b", "a\\b", "../up", "..", ".hidden", "C:x", "nul", "CON.json", "com1", "LPT²", "dot.", "end "),
+        *("a\nb", "a" * 61, "λ" * 101, "\x00", "auto", "Auto", "PAPER", "paper", "paper: FLUX", "a*b", "a|b"),
     ],
 )
 def test_dangerous_names_are_refused(files: ModuleType, tmp_path: Path, name: str) -> None:

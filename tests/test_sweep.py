@@ -10,15 +10,11 @@ import pytest
 import torch
 from comfy_host.client import Client, PromptError
 from comfy_host.prompts import SUBJECT, Info, around
-from demo_runs import Linked, around_the_model, built_in, lml, never_called, run, tiny_inputs
+from demo_runs import Linked, around_the_model, built_in, decoded, lml, never_called, run, tiny_inputs
 
 
 def sweep(pack: ModuleType, linked: Linked, **options: Any) -> tuple[Any, ...]:
     return run(pack.nodes.sweep.LMLSweep, linked, **({"seed": 1, "steps": 3, "cfg": 4.0} | options))
-
-
-def decoded(pack: ModuleType, linked: Linked, samples: torch.Tensor) -> torch.Tensor:
-    return pack.nodes.host.running.decode(linked["vae"], {"samples": samples})
 
 
 def marked(sheet: torch.Tensor) -> int:
@@ -70,32 +66,32 @@ def test_every_axis_is_the_input_of_that_name(
 
 
 @pytest.mark.every_host
-def test_a_failed_cell_leaves_the_others(pack: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
-    """ComfyUI's kl_optimal scheduler divides 0 by 0 at one step."""
-    linked = tiny_inputs()
-    axes = {"columns": "steps", "column_values": "1, 3", "rows": "none", "scheduler": "kl_optimal"}
-    sheet, images = sweep(pack, linked, **axes)
-    expected = lml(pack, linked, seed=1, steps=3, cfg=4.0, scheduler="kl_optimal")
+@pytest.mark.parametrize(
+    ("options", "bad", "good", "message", "begun"),
+    [
+        ({"columns": "steps", "scheduler": "kl_optimal"}, "1", "3", "scheduler is 'kl_optimal', which fails", True),
+        ({"columns": "scheme"}, "dpmsolver++ 2", "ddim", "target is 'direction', which only the scheme ddim", False),
+    ],
+)
+def test_a_failed_cell_leaves_the_others(
+    pack: ModuleType,
+    caplog: pytest.LogCaptureFixture,
+    options: dict[str, Any],
+    bad: str,
+    good: str,
+    message: str,
+    begun: bool,
+) -> None:
+    """ComfyUI's kl_optimal divides 0 by 0 at one step; a scheme that the settings do not go with is not begun."""
+    linked, settings = tiny_inputs(), pack.lml_sampler.LMLSettings(scheme="ddim", target="direction")
+    options = options | {"rows": "none", "settings": settings}
+    sheet, images = sweep(pack, linked, column_values=f"{bad}, {good}", **options)
+    scheduler = options.get("scheduler", "lml")
+    expected = lml(pack, linked, seed=1, steps=3, cfg=4.0, scheduler=scheduler, settings=settings)
     assert torch.equal(images[1:], decoded(pack, linked, expected)) and images.shape[0] == 2
-    assert marked(sheet) > 500
-    assert "scheduler is 'kl_optimal', which fails" in caplog.text
-    with pytest.raises(
-        RuntimeError, match=r"All 1 runs of the sweep failed. The first: scheduler is .kl_optimal., which"
-    ):
-        sweep(pack, linked, **(axes | {"column_values": "1"}))
-
-
-def test_a_scheme_that_does_not_go_with_the_settings_is_a_marked_cell(pack: ModuleType) -> None:
-    """What the other schemes make is not withheld for it; and the model is not called where none goes."""
-    linked = tiny_inputs()
-    settings = pack.lml_sampler.LMLSettings(scheme="ddim", target="direction")
-    axes = {"columns": "scheme", "column_values": "dpmsolver++ 2, ddim", "rows": "none", "settings": settings}
-    sheet, images = sweep(pack, linked, **axes)
-    expected = lml(pack, linked, seed=1, steps=3, cfg=4.0, settings=settings)
-    assert torch.equal(images[1:], decoded(pack, linked, expected)) and images.shape[0] == 2
-    assert marked(sheet) > 500
-    with pytest.raises(RuntimeError, match=r"All 1 runs .* first: target is 'direction', which only the scheme ddim"):
-        sweep(pack, never_called(linked), **(axes | {"column_values": "dpmsolver++ 2"}))
+    assert marked(sheet) > 500 and (message in caplog.text) == begun
+    with pytest.raises(RuntimeError, match=f"All 1 runs of the sweep failed. The first: {message}"):
+        sweep(pack, never_called(linked), column_values=bad, **options)
 
 
 def test_equal_cells_run_once(pack: ModuleType) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from core_runs import rms
+from core_runs import LASTING, rms
 from demo_runs import custom, latent, run
 from torch import Tensor
 
@@ -18,7 +18,6 @@ GAINS = [
 """Samplers, their options, and the ratio of distances that LML with a relative gain of 0.3 stays below."""
 WARNINGS = ("ignore:To copy construct from a tensor", "ignore:Should have tb<=t1", "ignore:__array_wrap__")
 """Of ComfyUI's own samplers: dpm_fast, the SDE samplers, ipndm_v and deis."""
-LASTING: dict[str, Any] = {"scheme": "ddim", "damping_mode": "relative", "damping": 0.0, "kappa": 0.3}
 
 
 @pytest.fixture(scope="module", params=["EPS", "V_PREDICTION", "FLOW"])

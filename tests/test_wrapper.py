@@ -5,15 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from core_runs import SIGMAS, euler, run
+from core_runs import LASTING, SIGMAS, euler, run
 from problems import mixture, noise
 from torch import Tensor
 
 from lml_sampler import LMLSettings, correct, wrap_sampler
 
 FLOW_SIGMAS = torch.tensor([1.0, 0.9, 0.7, 0.4, 0.2, 0.0], dtype=torch.float64)
-LASTING: dict[str, Any] = {"scheme": "ddim", "damping_mode": "relative", "damping": 0.0, "kappa": 0.3}
-RELATIVE = LMLSettings(**LASTING)  # a damping of just |u|^2: a gain of 0.3
+RELATIVE = LMLSettings(**LASTING)
 
 
 def seen_by(levels: list[float], settings: LMLSettings, kind: str = "ve", **extra: Any) -> list[tuple[Tensor, Tensor]]:

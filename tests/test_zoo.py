@@ -141,22 +141,6 @@ def test_masks(pack: ModuleType, build: Callable[..., Model], shape: Shape, kind
     assert not torch.allclose(result[~outside], plain[~outside])
 
 
-def test_regional_prompts(pack: ModuleType, build: Callable[..., Model]) -> None:
-    import nodes
-
-    patcher, left = build("EPS")
-    right = [[torch.full((1, 2, 4), 0.8), {}]]
-    mask = torch.zeros(1, 64, 64)
-    mask[..., :32] = 1
-    (left,) = nodes.ConditioningSetMask().append(left, mask, "default", 1.0)
-    (right,) = nodes.ConditioningSetArea().append(right, 32, 64, 32, 0, 1.0)
-    (both,) = nodes.ConditioningCombine().combine(left, right)
-    latent = latent_of(IMAGE)
-    result = run(pack, (patcher, both), latent)
-    assert result.isfinite().all() and not torch.allclose(result, run(pack, (patcher, left), latent))
-    assert torch.equal(run(pack, (patcher, both), latent, kappa=0.0), euler((patcher, both), latent))
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, on import of its compiler
 @pytest.mark.parametrize("backend", ["inductor"] if FULL else ["eager"])  # building C++ takes most of a minute
 def test_a_compiled_model(pack: ModuleType, build: Callable[..., Model], backend: str) -> None:

@@ -7,15 +7,10 @@ write to, `LML_AUDIT_LOG` the file of findings. An event counts if the code is a
 import os
 import sys
 
-NEVER = ("socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.exec", "os.fork")
-NEVER += (
-    "os.posix_spawn",
-    "os.spawn",
-    "os.startfile",
-    "pickle.find_class",
-    "ctypes.dlopen",
-    "shutil.rmtree",
-    "os.chmod",
+NEVER = (
+    *("socket.connect", "socket.bind", "socket.getaddrinfo", "pickle.find_class", "ctypes.dlopen"),
+    *("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile"),
+    *("shutil.rmtree", "os.chmod"),
 )
 TEXT = ("compile", "exec")
 WRITES = {"os.remove": 1, "os.rename": 2, "os.mkdir": 1, "os.rmdir": 1, "os.link": 2, "os.symlink": 2, "os.truncate": 1}

@@ -79,6 +79,11 @@ def lml(pack: ModuleType, linked: Linked, **options: Any) -> Tensor:
     return run(pack.nodes.samplers.LMLKSampler, linked, **options)[0]["samples"]
 
 
+def decoded(pack: ModuleType, linked: Linked, samples: Tensor) -> Tensor:
+    """The pictures of latents."""
+    return pack.nodes.host.running.decode(linked["vae"], {"samples": samples})
+
+
 @torch.no_grad()
 def built_in(
     linked: Linked,

@@ -72,7 +72,7 @@ def _flux_vae(prefix: str) -> Entries:
 
 
 def _sd15() -> Entries:
-    unet = weights.unet(layouts.unet(UNET, **SD15), UNET)
+    unet = weights.random(layouts.unet(UNET, **SD15))
     return unet | _clip("cond_stage_model.transformer.", CLIP_L) | _vae("first_stage_model.", 4, 0.18215)
 
 
@@ -81,13 +81,13 @@ def _sd15_controlnet() -> Entries:
 
 
 def _sdxl() -> Entries:
-    unet = weights.unet(layouts.unet(UNET, **SDXL), UNET)
+    unet = weights.random(layouts.unet(UNET, **SDXL))
     large = _clip("conditioner.embedders.1.model.transformer.", CLIP_G)
     return unet | _clip("conditioner.embedders.0.transformer.", CLIP_L) | large | _vae("first_stage_model.", 4, 0.13025)
 
 
 def _sdxl_refiner() -> Entries:
-    unet = weights.unet(layouts.unet(UNET, **REFINER), UNET)
+    unet = weights.random(layouts.unet(UNET, **REFINER))
     return unet | _clip("conditioner.embedders.0.model.transformer.", CLIP_G) | _vae("first_stage_model.", 4, 0.13025)
 
 

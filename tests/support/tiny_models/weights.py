@@ -54,36 +54,6 @@ def quantised(layout: Layout, *names: str) -> dict[str, Entry]:
     return entries
 
 
-def unet(layout: Layout, prefix: str) -> dict[str, Entry]:
-    """A noise prediction of which most is the noisy latent itself, so that guidance cannot make it explode.
-
-    The latent goes with both signs through the first convolution and the last skip connection into one group of the
-    last norm: silu(a) - silu(-a) = a.
-    """
-    entries = random(layout)
-    width = layout[f"{prefix}input_blocks.0.0.weight"][0]
-    last = max(int(name[len(f"{prefix}output_blocks.") :].split(".")[0]) for name in layout if "output_blocks" in name)
-    first, skip, out = (torch.zeros(layout[prefix + name]) for name in _skip_path(last))
-    for channel in range(4):
-        for k, sign in enumerate((1, -1)):
-            first[2 * channel + k, channel, 1, 1] = sign
-            skip[2 * channel + k, skip.shape[1] - width + 2 * channel + k] = 1
-            out[channel, 2 * channel + k, 1, 1] = sign * 0.85
-    group = width // 32
-    out[:, group:] = 0.05 * entries[f"{prefix}out.2.weight"].values.view_as(out)[:, group:]
-    generator = torch.Generator().manual_seed(1)
-    skip[group:, : skip.shape[1] - width] = torch.randn(
-        width - group, skip.shape[1] - width, 1, 1, generator=generator
-    ) * (width**-0.5)
-    for name, value in zip(_skip_path(last), (first, skip, out), strict=True):
-        entries[prefix + name] = dense(value.half())
-    return entries
-
-
-def _skip_path(last: int) -> tuple[str, str, str]:
-    return "input_blocks.0.0.weight", f"output_blocks.{last}.0.skip_connection.weight", "out.2.weight"
-
-
 def taesd(layout: Layout, prefix: str, scale: float, shift: float) -> dict[str, Entry]:
     """An autoencoder that shows the first three channels of a latent, and keeps a picture at an eighth of its size.
 
