@@ -76,9 +76,8 @@ def test_a_flow_model_gives_its_own_shift(pack: ModuleType, shift: float) -> Non
 
     flow = Flow()
     flow.set_parameters(shift=shift)
-    sigmas = calculate_sigmas(flow, "lml", 10)
-    middle = MIDDLE * (shift / MIDDLE) ** (2 / 3)
-    assert sigmas[5].item() == pytest.approx(middle / (1 + middle), rel=2e-3)
+    expected = lml_schedule(10, float(flow.sigma_min), 1.0, "flow", shift)
+    assert calculate_sigmas(flow, "lml", 10).tolist() == pytest.approx(expected, rel=2e-3)
 
 
 @pytest.mark.parametrize(

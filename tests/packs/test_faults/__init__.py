@@ -34,7 +34,6 @@ FAULTS = {
     "one rank less": lambda output: output.flatten(-2),
     "float64": lambda output: output.double(),
     "float16": lambda output: output.half(),
-    "integers": lambda output: output.int(),
     "no tensor": lambda output: None,
 }
 
