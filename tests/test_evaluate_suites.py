@@ -80,7 +80,7 @@ def test_a_sampler_can_be_told_the_steps(server: Client, tmp_path: Path) -> None
     published = next(each for each in suite.load("cfg_sd15").samplers if each.name == "LML as published")
     chosen = suite.load(written(tmp_path, *SMALL))
     chosen = dataclasses.replace(chosen, samplers=(published,))
-    steps = [units.sampler_node(cell)["inputs"]["scheme.steps"] for cell in units.cells(chosen)]
+    steps = [units.sampler_node(chosen, cell)["inputs"]["scheme.steps"] for cell in units.cells(chosen)]
     assert steps == [2, 3]
     board = make_all(Store(tmp_path / "out"), units.units(chosen)[:1], [ComfyWorker(server.address)])
     assert (board.counts.made, board.counts.failed) == (1, [])

@@ -122,6 +122,8 @@ class Suite:
     prompts: Prompts | None = None
     files: tuple[ModelFile, ...] = ()
     betas: Betas | None = None
+    family: str = "SD 1.5"
+    """Of the model: which published settings the row "LML as published" takes."""
     extractor: str = "inception-v3-compat"
     reference: str = ""
     """The real pictures that FID and the like compare with: see `features.reference`."""

@@ -96,7 +96,7 @@ def _run(suite: Suite, cell: Cell, number: int, prompts: list[dict[str, str]]) -
 
 def cell_workflow(suite: Suite, cell: Cell, template: Workflow) -> Workflow:
     """The workflow with the sampler and the point of a cell, its model counted and its pictures kept."""
-    workflow = template | {suite.nodes.sampler: sampler_node(cell)}
+    workflow = template | {suite.nodes.sampler: sampler_node(suite, cell)}
     workflow = filled(workflow, {place: place for place in suite.set}, suite.set)
     values = cell.point | {"batch": suite.batch}
     if cell.sampler.spacing and suite.betas:
@@ -111,13 +111,13 @@ def cell_workflow(suite: Suite, cell: Cell, template: Workflow) -> Workflow:
     return workflow
 
 
-def sampler_node(cell: Cell) -> dict[str, Any]:
+def sampler_node(suite: Suite, cell: Cell) -> dict[str, Any]:
     """The node of a cell's sampler; without one, the sampler of its name in ComfyUI's list.
 
-    A value "{steps}" stands for its number of steps, and so for what else varies.
+    A value "{steps}" stands for its number of steps, and so for what else varies; "{family}" for the suite's.
     """
     node = cell.sampler.node or Node("KSamplerSelect", {"sampler_name": cell.sampler.name})
-    values = {f"{{{axis}}}": value for axis, value in cell.point.items()}
+    values = {f"{{{name}}}": value for name, value in {**cell.point, "family": suite.family}.items()}
     return {
         "class_type": node.class_type,
         "inputs": {name: values.get(str(value), value) for name, value in node.inputs.items()},
