@@ -1,12 +1,14 @@
 """LML Compare in the real ComfyUI: what it shows is what the two samplers make."""
 
+from itertools import count
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from core_runs import rms
-from demo_runs import QUICK, Linked, built_in, decoded, lml, run, tiny_inputs
+from demo_runs import QUICK, Linked, around_the_model, built_in, decoded, lml, never_called, run, tiny_inputs
+from torch import Tensor
 
 pytestmark = pytest.mark.every_host
 
@@ -33,6 +35,20 @@ def test_both_pictures_are_those_of_the_samplers(pack: ModuleType, linked: Linke
 
 
 def test_a_scheduler_that_fails_at_the_steps_of_the_other_is_named(pack: ModuleType, linked: Linked) -> None:
-    """ComfyUI's kl_optimal divides 0 by 0 at one step."""
+    """Before LML has made its picture for nothing. ComfyUI's kl_optimal divides 0 by 0 at one step."""
     with pytest.raises(ValueError, match=r"scheduler is 'kl_optimal', which fails at this number of steps \(1\)"):
-        compare(pack, linked, scheduler="kl_optimal", steps=2, sampler_name="heun")
+        compare(pack, never_called(linked), scheduler="kl_optimal", steps=2, sampler_name="heun")
+
+
+def test_the_picture_by_lml_is_kept_where_the_other_fails(pack: ModuleType, linked: Linked) -> None:
+    calls = count()
+
+    def breaks(forward: Any, given: dict[str, Any]) -> Tensor:
+        if next(calls) >= QUICK["steps"]:
+            raise RuntimeError("the model broke")
+        return forward(given["input"], given["timestep"], **given["c"])
+
+    own, other, difference, text = compare(pack, around_the_model(linked, breaks))
+    assert text == "euler failed: the model broke"
+    assert torch.equal(own, decoded(pack, linked, lml(pack, linked, **QUICK)))
+    assert other.shape == own.shape and difference.count_nonzero() == 0

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import torch
 from comfy_api.latest import io, ui
 
 from .. import host, inputs
 from ..inputs import Job, choice
 from ..pictures import contact_sheet, drawing
-from ..pictures.runs import Run, pictures
+from ..pictures.runs import Run, attempt, message, pictures
 
 CELL = 320
 """Longer side of a picture on the sheet."""
@@ -53,20 +54,26 @@ class LMLCompare(choice.Corrected):
         settings, calls = job.scaled(), host.calls_a_step(sampler_name)
         fewer = max(job.steps // calls, 1)
         progress = host.running.Progress(job.model, job.steps + fewer)
-        made = []
-        for run in (Run(host.LML, settings, job.steps, job.cfg), Run(sampler_name, None, fewer, job.cfg)):
-            made.append(pictures(job, vae, run, progress.callback))
-            progress.advance(run.steps)
-        own, other = made
-        difference = (own - other).abs()
-        away = difference.square().mean().sqrt().item()
+        first, second = Run(host.LML, settings, job.steps, job.cfg), Run(sampler_name, None, fewer, job.cfg)
+        second.plan(job)  # what is wrong with its schedule is said before the first is made
+        own = pictures(job, vae, first, progress.callback)
+        progress.advance(first.steps)
+        other = attempt(job, vae, second, progress.callback)
+        progress.advance(second.steps)
         note = "" if fewer == job.steps else f" ({fewer} steps of {calls} calls)"
-        text = f"LML and {sampler_name}{note} differ by {away:.1%} (RMS)."
+        if isinstance(other, str):
+            text = f"{sampler_name}{note} failed: {other}"
+            cells: list[contact_sheet.Cell] = [contact_sheet.tile(own, CELL), other, None]
+            other = message(other, own)
+            amplified = torch.zeros_like(own)
+        else:
+            difference = (own - other).abs()
+            text = f"LML and {sampler_name}{note} differ by {difference.square().mean().sqrt().item():.1%} (RMS)."
+            amplified = (difference * AMPLIFIED).clamp_(0, 1)
+            cells = [contact_sheet.tile(images, CELL) for images in (own, other, amplified)]
         host.running.show_text(f"{text}\n{choice.summary(settings)}")
-        amplified = (difference * AMPLIFIED).clamp_(0, 1)
-        cells = [[contact_sheet.tile(images, CELL) for images in (own, other, amplified)]]
         names = ["LML", sampler_name, f"difference x {AMPLIFIED:g}"]
         title = f"seed {job.seed}, {job.steps} steps, CFG {job.cfg:g}, {job.scheduler}"
-        sheet = contact_sheet.contact_sheet(cells, names, [""], title)
+        sheet = contact_sheet.contact_sheet([cells], names, [""], title)
         shown = ui.PreviewImage(drawing.to_tensor(sheet), cls=cls).as_dict() | ui.PreviewText(text).as_dict()
         return io.NodeOutput(own, other, amplified, text, ui=shown)

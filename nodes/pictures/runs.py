@@ -1,5 +1,6 @@
 """One run and its pictures: a cell of a sweep, a side of a comparison."""
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,6 +9,9 @@ from torch import Tensor
 from ...lml_sampler import LMLSettings
 from .. import host
 from ..inputs import Job
+from . import contact_sheet, drawing
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,16 @@ class Run:
     steps: int
     cfg: float
 
+    def plan(self, job: Job) -> tuple[Any, Tensor]:
+        """Its SAMPLER and its schedule.
+
+        Raises:
+            ValueError: see `host.schedule`.
+        """
+        if self.settings is None:
+            return host.built_in_sampler(self.sampler), job.sigmas(self.steps, self.sampler)
+        return host.sampler(self.settings), job.sigmas(self.steps)
+
 
 def pictures(job: Job, vae: Any, run: Run, callback: Any) -> Tensor:
     """The pictures of one run on the CPU, `[N, height, width, 3]`.
@@ -27,11 +41,30 @@ def pictures(job: Job, vae: Any, run: Run, callback: Any) -> Tensor:
     Raises:
         ValueError: they are not finite; or whatever the run raises.
     """
-    if run.settings is None:
-        sampler, sigmas = host.built_in_sampler(run.sampler), job.sigmas(run.steps, run.sampler)
-    else:
-        sampler, sigmas = host.sampler(run.settings), job.sigmas(run.steps)
+    sampler, sigmas = run.plan(job)
     images = host.running.decode(vae, replace(job, cfg=run.cfg).sample(sampler, sigmas, callback))
     if not images.isfinite().all():
         raise ValueError("The picture is not finite (NaN or infinity): this sampler breaks up here.")
     return images
+
+
+def attempt(job: Job, vae: Any, run: Run, callback: Any) -> Tensor | str:
+    """The same for a run that may fail for any reason, so that what others have made is kept: then the reason.
+
+    Raises:
+        host.running.Cancelled: the person has cancelled it.
+    """
+    try:
+        return pictures(job, vae, run, callback)
+    except host.running.Cancelled:
+        raise
+    except Exception as error:
+        log.exception("LML: %s failed", run)
+        host.running.recover(error)
+        return str(error) or type(error).__name__
+
+
+def message(reason: str, like: Tensor) -> Tensor:
+    """Why there are no pictures, in the shape of some, `[N, height, width, 3]`."""
+    card = contact_sheet.message_card(reason, (like.shape[2], like.shape[1]))
+    return drawing.to_tensor(card).expand(like.shape)

@@ -1,6 +1,5 @@
 """A grid of pictures over two parameters, as one labelled sheet."""
 
-import logging
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +10,9 @@ from torch import Tensor
 from .. import host, inputs
 from ..inputs import Job, choice
 from ..pictures import contact_sheet, drawing
-from ..pictures.runs import Run, pictures
+from ..pictures.runs import Run, attempt, message
 from . import values
 from .values import AXES, NONE
-
-log = logging.getLogger(__name__)
 
 
 def _axis(what: str, default: str, shown: str, options: list[str]) -> list[io.Input]:
@@ -128,22 +125,17 @@ class Sheet:
         progress = host.running.Progress(job.model, sum(run.steps for run in runs))
         images: dict[Run | str, Tensor] = {}
         for run in runs:
-            try:
-                images[run] = pictures(job, vae, run, progress.callback)
-                self.shown[run] = contact_sheet.tile(images[run], self.size)
-            except host.running.Cancelled:
-                raise
-            except Exception as error:  # a cell may fail for any reason; the others are kept
-                log.exception("LML Sweep: %s failed", run)
-                host.running.recover(error)
-                self.shown[run] = str(error) or type(error).__name__
+            made = attempt(job, vae, run, progress.callback)
+            if isinstance(made, str):
+                self.shown[run] = made
+            else:
+                images[run], self.shown[run] = made, contact_sheet.tile(made, self.size)
             progress.advance(run.steps)
             progress.show(self.draw)
         if not images:
             raise RuntimeError(f"All {len(cells)} runs of the sweep failed. The first: {self.shown[cells[0]]}")
-        shape = next(iter(images.values())).shape
+        like = next(iter(images.values()))
         for cell in cells:
             if cell not in images:
-                card = contact_sheet.message_card(str(self.shown[cell]), (shape[2], shape[1]))
-                images[cell] = drawing.to_tensor(card).expand(shape)
+                images[cell] = message(str(self.shown[cell]), like)
         return torch.cat([images[cell] for row in self.grid for cell in row])
