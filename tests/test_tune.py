@@ -96,6 +96,27 @@ def test_nothing_is_measured_twice(pack: ModuleType, user_folder: Path) -> None:
     assert len(list(user_folder.rglob("*.safetensors"))) == 1
 
 
+@pytest.mark.every_host
+@pytest.mark.parametrize("after", [20, 40])  # among ComfyUI's samplers, and among the settings
+def test_a_cancelled_search_ends_at_once_and_goes_on_where_it_was(
+    pack: ModuleType, user_folder: Path, after: int
+) -> None:
+    import comfy.model_management
+
+    linked, calls = tiny_inputs(), []
+
+    def cancel(*_: Any) -> None:
+        calls.append(1)
+        if len(calls) == after:
+            comfy.model_management.interrupt_current_processing()
+
+    handle = linked["model"].model.diffusion_model.register_forward_hook(cancel)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        tune(pack, linked)
+    handle.remove()
+    assert model_calls(tune(pack, linked)[3]) <= CALLS - after + 12  # at most the run that was cancelled is lost
+
+
 def test_what_cannot_be_compared_is_not_kept(pack: ModuleType, user_folder: Path) -> None:
     linked = around_the_model(tiny_inputs(), lambda apply, args: apply(args["input"], args["timestep"], **args["c"]))
     report = tune(pack, linked)[3]
