@@ -32,7 +32,7 @@ host-templates: setup
 node-definitions: setup
 	$(BIN)/python benchmarks/node_definitions.py
 
-# Write the workflow files of today's models from the nodes as they are now, and the pictures beside all of them.
+# Bring the workflow files and the sub-graph up to the nodes as they are now, and draw the pictures beside them.
 workflows: setup
 	$(BIN)/python benchmarks/make_workflows.py
 	$(BIN)/python benchmarks/make_thumbnails.py

@@ -1,48 +1,58 @@
-"""Write the workflow files of today's models and the sub-graph from the nodes as they are now: `make workflows`.
+"""Bring the workflow files and the sub-graph up to the nodes as they are now: `make workflows`.
 
-Run it again after a change of the nodes' inputs. The other files in `workflows/` are made by hand on ComfyUI's page.
+Run it after a change of the nodes' inputs, for a new version, and for a file that was saved on ComfyUI's page.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 from comfy_host.install import ROOT
-from comfy_host.server import definitions
-from templates import blueprint
-from templates.canvas import Canvas, Info
-from templates.catalogue import SEED, TEMPLATES
+from comfy_host.prompts import WIDGETS, Info, default, inputs_of
+from comfy_host.server import PACK, definitions
+from node_definitions import version
+
+SAVED_WIDGETS = (*WIDGETS, "FLOAT,INT", "COMFY_DYNAMICCOMBO_V3")
+"""Types of inputs of which the page saves a value."""
+
+Workflow = dict[str, Any]
 
 
-def workflow(info: Info, name: str) -> dict[str, Any]:
-    """What the file of that name holds.
+def files() -> list[Path]:
+    """The workflow files and the sub-graphs."""
+    return [path for folder in ("workflows", "subgraphs") for path in sorted((ROOT / folder).glob("*.json"))]
 
-    Raises:
-        KeyError: there is no such template, or the host misses one of its nodes.
-    """
-    template = TEMPLATES[name]
-    bare = Canvas(info)
-    template.build(bare)
-    hints = [f"- {hint}" for hint in (*template.hints, SEED)]
-    files = [f"- **{folder}/{file}**" for folder, file in bare.files()]
-    canvas = Canvas(info)
-    canvas.note(
-        "\n".join([f"**{template.shows}**", "", *hints, "", "Files, in ComfyUI's folder **models**:", "", *files])
-    )
-    template.build(canvas)
-    return canvas.workflow(name)
+
+def renew(workflow: Workflow, info: Info) -> None:
+    """Give the pack's own nodes their version, and the inputs that they have got since the file was saved."""
+    for graph in (workflow, *workflow.get("definitions", {}).get("subgraphs", ())):
+        for node in graph["nodes"]:
+            ours = node["type"].startswith("LML")
+            if ours or node["properties"].get("cnr_id") == PACK:
+                node["properties"] |= {"cnr_id": PACK, "ver": version()}
+            if ours:
+                _add_inputs(node, info)
+
+
+def _add_inputs(node: dict[str, Any], info: Info) -> None:
+    known = {port["name"] for port in node["inputs"]}
+    for name, (kind, options, optional) in inputs_of(info, node["type"]).items():
+        if name in known:
+            continue
+        label = {"label": options["display_name"]} if options.get("display_name") else {}
+        port = label | {"name": name, "type": kind, "link": None} | ({"shape": 7} if optional else {})
+        if kind in SAVED_WIDGETS:
+            port["widget"] = {"name": name}
+            node["widgets_values"].append(default(options))
+        node["inputs"].append(port)
 
 
 def main() -> None:
-    """Start ComfyUI, ask it for its nodes, write the files."""
     info = definitions()
-    for name in TEMPLATES:
-        _write(f"workflows/{name}.json", workflow(info, name))
-    _write(f"subgraphs/{blueprint.NAME}.json", blueprint.blueprint(info))
-
-
-def _write(path: str, content: dict[str, Any]) -> None:
-    (ROOT / path).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    print(path)
+    for path in files():
+        workflow = json.loads(path.read_text("utf-8"))
+        renew(workflow, info)
+        path.write_text(json.dumps(workflow, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The shipped workflow files against the nodes as they are now; none is run."""
 
+import copy
 import itertools
 import json
 import re
 import uuid
+from pathlib import Path
 from typing import Any
 
 import make_thumbnails
@@ -13,9 +15,7 @@ from comfy_host.client import Client
 from comfy_host.prompts import inputs_of
 from node_definitions import version
 from PIL import Image
-from saved_workflows import FILES, ROOT, check_value, load, overlap, sockets, widgets
-from templates import blueprint
-from templates.catalogue import TEMPLATES
+from saved_workflows import FILES, check_value, load, overlap, sockets, widgets
 from tiny_models import standard_files
 
 from lml_sampler.schedule import lml_schedule
@@ -92,16 +92,21 @@ def test_the_page_can_offer_the_models(definitions: dict[str, Any], name: str) -
             assert "/resolve/" in model["url"] and model["url"].endswith("/" + model["name"])
 
 
-def ours(workflow: dict[str, Any]) -> list[dict[str, Any]]:
-    """The pack's own nodes in a workflow and its sub-graphs."""
-    graphs = [workflow, *workflow.get("definitions", {}).get("subgraphs", ())]
-    return [node for graph in graphs for node in graph["nodes"] if node["type"].startswith("LML")]
+@pytest.mark.parametrize("path", make_workflows.files(), ids=lambda path: path.stem)
+def test_a_file_is_up_to_date(definitions: dict[str, Any], path: Path) -> None:
+    saved = json.loads(path.read_text("utf-8"))
+    renewed = copy.deepcopy(saved)
+    make_workflows.renew(renewed, definitions)
+    assert renewed == saved, "run make workflows"
 
 
-def test_the_generated_files_follow_the_nodes(definitions: dict[str, Any]) -> None:
-    stale = [name for name in TEMPLATES if ours(load(name)) != ours(make_workflows.workflow(definitions, name))]
-    subgraph = json.loads((ROOT / "subgraphs" / f"{blueprint.NAME}.json").read_text())
-    assert not stale and ours(subgraph) == ours(blueprint.blueprint(definitions)), "run make workflows"
+def test_an_input_that_is_new_comes_to_the_end_of_a_saved_node(definitions: dict[str, Any]) -> None:
+    workflow = load("LML FLUX.2 dev text to image")
+    expected = copy.deepcopy(workflow)
+    node = next(node for node in workflow["nodes"] if node["type"] == "LMLSampler")
+    assert node["inputs"].pop()["name"] == "end_percent" and node["widgets_values"].pop() == 1.0
+    make_workflows.renew(workflow, definitions)
+    assert workflow == expected
 
 
 @pytest.mark.parametrize(

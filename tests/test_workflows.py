@@ -17,8 +17,6 @@ from conftest import FULL
 from demo import find
 from saved_workflows import FILES, load
 from small_workflows import SIDE, fewer_steps, smaller, with_a_quick_encoder, without_large_inputs
-from templates import blueprint
-from templates.catalogue import TEMPLATES
 
 HEAVY = (
     "LML Chroma text to image",
@@ -58,11 +56,10 @@ def test_a_workflow_makes_pictures(stocked: Client, name: str) -> None:
     log = stocked.folder / "comfyui.log"
     before = len(log.read_text())
     prompt = smaller(stocked.to_api(load(name)))
-    if name in TEMPLATES:
-        fewer_steps(prompt)
-        without_large_inputs(prompt)
-        if not FULL:
-            with_a_quick_encoder(prompt)
+    fewer_steps(prompt)
+    without_large_inputs(prompt)
+    if not FULL:
+        with_a_quick_encoder(prompt)
     result = stocked.run(prompt, timeout=600)
     assert "invalid value" not in log.read_text()[before:], "a picture was not finite"
     check_pictures(name, prompt, result)
@@ -106,7 +103,7 @@ def check_sound(folder: Path, prompt: dict[str, Any], result: Result) -> None:
 
 def test_the_sub_graph_makes_a_picture(stocked: Client) -> None:
     listed = requests.get(f"{stocked.url}/global_subgraphs", timeout=10).json()
-    (key,) = [key for key, entry in listed.items() if entry["name"] == blueprint.NAME]
+    (key,) = [key for key, entry in listed.items() if entry["name"] == "LML Text to Image"]
     assert listed[key]["source"] == "custom_node" and listed[key]["info"]["node_pack"].endswith("lml-sampler")
     workflow = json.loads(requests.get(f"{stocked.url}/global_subgraphs/{key}", timeout=10).json()["data"])
     (node,) = workflow["nodes"]

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from templates.canvas import WIDGETS
+from make_workflows import SAVED_WIDGETS
 
 ROOT = Path(__file__).parents[2]
 FILES = {path.stem: path for path in sorted((ROOT / "workflows").glob("*.json"))}
@@ -19,7 +19,7 @@ def load(name: str) -> dict[str, Any]:
 
 def sockets(definition: dict[str, Any]) -> dict[str, str]:
     """Types of the inputs that are not widgets, by name."""
-    return {name: kind for name, (kind, _, _) in definition.items() if kind not in (*WIDGETS, *VIEWS)}
+    return {name: kind for name, (kind, _, _) in definition.items() if kind not in (*SAVED_WIDGETS, *VIEWS)}
 
 
 def widgets(definition: dict[str, Any], values: list[Any]) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def widgets(definition: dict[str, Any], values: list[Any]) -> dict[str, Any]:
     rest = iter(values)
     result = {}
     for name, (kind, options, _) in definition.items():
-        if kind in WIDGETS:
+        if kind in SAVED_WIDGETS:
             result[name] = next(rest)
             if options.get("control_after_generate"):
                 assert next(rest) in ("fixed", "randomize", "increment", "decrement")
