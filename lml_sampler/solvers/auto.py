@@ -104,7 +104,7 @@ class AutoSolver:
         here, target, weight, settings = step.here, step.target, step.weight, step.settings
         change = torch.sub(denoised, state.denoised, out=state.scratch)
         size = nonzero(squared_length(denoised, weight))
-        lost = _lost(squared_length(change, weight), size, state.size)
+        lost_twice = _lost(squared_length(change, weight), size, state.size)
         of_noise, of_change = state.units
         repeated = _within(state.repeated, weight)
         missed = torch.addcmul(change, repeated, state.change, value=-of_change, out=state.change)
@@ -118,7 +118,7 @@ class AutoSolver:
         squared = nonzero(squared_length(noise, weight, scratch))
         along = inner(change, noise, weight, scratch).div_(squared)
         length = _forecast_length(squared, trust, step, state)
-        followed = torch.addcmul(trust, trust, lost, value=-0.5)
+        followed = torch.addcmul(trust, trust, lost_twice, value=-0.5)
         turned = along.mul_(followed)  # the length has that part of d already
 
         ratio, repetition = target.sigma / here.sigma, _repetition(state.level, here, step.end)
@@ -161,7 +161,7 @@ def _hindsight(before: Level, here: Level) -> float:
 
 
 def _lost(changed: Tensor, size: Tensor, before: Tensor) -> Tensor:
-    """How many halves of D before are not in D any more, from 0 to 2; `changed` is |D - D before|^2, `size` |D|^2.
+    """Twice the share of D before that is lost, from 0 to 2; `changed` is |D - D before|^2, `size` |D|^2.
 
     <D before - D, D before> = (|D - D before|^2 + |D before|^2 - |D|^2) / 2
     """
