@@ -25,11 +25,12 @@ def files() -> list[Path]:
 
 def renew(workflow: Workflow, info: Info) -> None:
     """Give the pack's own nodes their version, and the inputs that they have got since the file was saved."""
+    current = version()
     for graph in (workflow, *workflow.get("definitions", {}).get("subgraphs", ())):
         for node in graph["nodes"]:
             ours = node["type"].startswith("LML")
             if ours or node["properties"].get("cnr_id") == PACK:
-                node["properties"] |= {"cnr_id": PACK, "ver": version()}
+                node["properties"] |= {"cnr_id": PACK, "ver": current}
             if ours:
                 _add_inputs(node, info)
 

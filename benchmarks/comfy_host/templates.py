@@ -128,7 +128,11 @@ class Workflow:
         return self.prompt[place.key]["class_type"]
 
     def _known(self, place: Place) -> str:
-        """The type of a node."""
+        """The type of a node whose definition is needed.
+
+        Raises:
+            UnknownNode: there is none.
+        """
         name = self._type(place)
         if name not in self.info:
             raise UnknownNode(f"{name} is not in this ComfyUI")
@@ -162,11 +166,11 @@ class Workflow:
                 return
 
     def _node(self, place: Place, *without: str) -> Node:
-        given, values = self.prompt[place.key]["inputs"], {}
-        for name, (kind, options, _) in inputs_of(self.info, self._known(place)).items():
+        given, values, node = self.prompt[place.key]["inputs"], {}, self._known(place)
+        for name, (kind, options, _) in inputs_of(self.info, node).items():
             if kind in WIDGETS and name in given and name not in without:
                 values[name] = self._value(given[name], options.get("default"))
-        return Node(self._type(place), tuple(values.items()), place.output)
+        return Node(node, tuple(values.items()), place.output)
 
     def _value(self, value: Any, default: Any) -> Any:
         """Of a widget: its own, or that of a primitive node behind switches; the default if it is computed."""
