@@ -160,3 +160,19 @@ def test_presets_in_a_running_comfyui(server: Client) -> None:
     use["1"]["inputs"] = {"preset": "from the page"}
     assert "a note" in server.run(server.filled(use)).outputs["1"]["text"][0]
     assert sorted(folder.iterdir()) == sorted([*before, folder / "copy.json"])
+
+
+@pytest.mark.every_host
+def test_a_file_that_changed_is_read_and_one_that_is_gone_is_written_again(server: Client) -> None:
+    """The workflows are the same again, and ComfyUI would answer from what it has kept."""
+    assert server.folder
+    path = server.folder / PRESETS / "changing.json"
+    use = {"1": {"class_type": "LMLPreset", "inputs": {"preset": "changing"}}}
+    use["2"] = {"class_type": "PreviewAny", "inputs": {"source": ["1", 2]}}
+    for kappa in ("0.3", "0.4"):
+        path.write_text(BROKEN.replace('"kapa": 1', f'"kappa": {kappa}'))
+        assert f"κ\xa0{kappa}" in server.run(server.filled(use)).outputs["2"]["text"][0]
+    for _ in range(2):
+        path.unlink()
+        saved = server.run(server.filled(save_prompt(name="changing")))
+        assert saved.outputs["2"]["text"][0].startswith("Saved: ") and path.exists()

@@ -70,6 +70,13 @@ class LMLPreset(io.ComfyNode):
         return True
 
     @classmethod
+    def fingerprint_inputs(cls, preset: str | None = None, **_: Any) -> Any:
+        """What the preset holds: ComfyUI keeps the outputs of a node as long as this stays the same."""
+        if preset is None:  # connected, and not known yet
+            return float("nan")
+        return preset if preset in BUILT_IN else repr(choose(preset))
+
+    @classmethod
     @host.running.says_why
     def execute(cls, preset: str, damping: float, kappa: float, model: Any = None) -> io.NodeOutput:
         chosen = choose(preset, model)
@@ -114,6 +121,11 @@ class LMLSavePreset(io.ComfyNode):
         if name is not None:  # else it is connected, and not known yet
             files.check_name(name)
         return True
+
+    @classmethod
+    def fingerprint_inputs(cls, **_: Any) -> float:
+        """Never the same: what was saved may be gone or changed. (`math.nan` is one object, and equal to itself.)"""
+        return float("nan")
 
     @classmethod
     @host.running.says_why
