@@ -144,6 +144,9 @@ def test_all_schemes_are_tried(pack: ModuleType, user_folder: Path, fields: dict
         ({"scheduler": "simple", "steps": 2000, "reference_steps": 5000}, "steps is 2000: the scheduler 'simple'"),
         ({"parameter": "eta"}, "parameter is 'eta'; choose one of λ, κ"),
         ({"settings": LMLSettings(eta=1.0)}, "The settings add noise"),
+        ({"kappa": 0.0}, r"parameter is λ, which changes nothing here, .*: steps is 3, kappa \(κ\) 0, .* a κ above 0"),
+        ({"steps": 1}, "parameter is λ, which changes nothing here, .*: steps is 1, .* Take 2 steps or more"),
+        ({"parameter": "κ", "settings": LMLSettings(end_percent=0.3)}, "parameter is κ, which .* end_percent 0.3"),
     ],
 )
 def test_bad_input_is_named(pack: ModuleType, user_folder: Path, options: dict[str, Any], message: str) -> None:

@@ -74,6 +74,21 @@ def test_places_and_values_fit(pack: ModuleType, name: str, place: float) -> Non
     assert axis.of(axis.put(settings(pack), value)) == value
 
 
+@pytest.mark.parametrize(
+    ("error", "other", "said"),
+    [
+        (0.1, 0.2, "50 % closer"),
+        (0.2, 0.1, "100 % farther"),
+        (0.1, 0.0, "farther"),
+        (0.0, 0.0, "no closer"),
+        (0.1, math.inf, "closer"),
+    ],
+)
+def test_how_two_errors_compare_in_words(pack: ModuleType, error: float, other: float, said: str) -> None:
+    """`... than euler` follows."""
+    assert pack.nodes.tune.search.compared(error, other) == said
+
+
 def test_the_cache_outlives_the_process_and_damage(pack: ModuleType, tmp_path: Path) -> None:
     cache_of = pack.nodes.tune.cache.Cache
     first = cache_of(tmp_path, "key", "reference")

@@ -168,15 +168,15 @@ class Search:
         """Short sentences, one a line, the most important one first."""
         best, start = tuning.best_of(self.trials), self.trials[0]
         baseline = self.built_in.get(BASELINE, math.inf)
-        lines = [f"{self.named(best)}: {_closer(best.error, baseline)} than {BASELINE}."]
+        lines = [f"{self.named(best)}: {compared(best.error, baseline)} than {BASELINE}."]
         if best == start:
             lines.append("The settings were the best already.")
         else:
-            lines.append(f"{_closer(best.error, start.error)} than LML as it was.")
+            lines.append(f"{compared(best.error, start.error)} than LML as it was.")
         rival = self._rival()
         if rival != BASELINE and math.isfinite(self.built_in[rival]):
             lines.append(
-                f"{_closer(best.error, self.built_in[rival])} than {rival}, the best of six of ComfyUI's samplers."
+                f"{compared(best.error, self.built_in[rival])} than {rival}, the best of six of ComfyUI's samplers."
             )
             if self.built_in[rival] < best.error:
                 lines.append(f"Here {rival} is the better choice.")
@@ -230,8 +230,9 @@ def _flat(samples: Any) -> Tensor:
     return torch.cat([part.flatten(1).to("cpu", torch.float32) for part in host.parts_of(samples)], 1)
 
 
-def _closer(error: float, other: float) -> str:
+def compared(error: float, other: float) -> str:
+    """How much closer an error is than another one, in words that `than` follows."""
     if other == 0 or not math.isfinite(other):
-        return "closer" if error < other else "as close"
+        return "closer" if error < other else "farther" if error > other else "no closer"
     share = 1 - error / other
     return f"{100 * abs(share):.0f} % {'closer' if share >= 0 else 'farther'}"

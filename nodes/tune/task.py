@@ -68,8 +68,19 @@ class Task:
                     f"{name} is {steps}: the scheduler {job.scheduler!r} with denoise {job.denoise:g} makes no falling "
                     "schedule of it. Use another number or another scheduler."
                 )
+        self._check_parameter(len(sigmas) - 1)
         object.__setattr__(self, "sigmas", sigmas)
         object.__setattr__(self, "fine_sigmas", fine)
+
+    def _check_parameter(self, steps: int) -> None:
+        """See that the search can find something: that a step behind the first, which never is, is corrected."""
+        tried = self.axis.put(self.base, self.axis.high)
+        if not any(tried.corrects(step, steps) for step in range(1, steps)):
+            raise ValueError(
+                f"parameter is {self.axis.name}, which changes nothing here, because no step is corrected: steps is "
+                f"{steps}, kappa (κ) {tried.kappa:g}, start_percent {tried.start_percent:g}, end_percent "
+                f"{tried.end_percent:g}. Take 2 steps or more, a κ above 0, and settings that correct some steps."
+            )
 
     @property
     def built_in(self) -> tuple[str, ...]:
