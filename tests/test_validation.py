@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from demo_runs import latent, lml, never_called, run, tiny_inputs
+from node_definitions import node_list
 
 DEMO = {"class_type": "LMLDemoModel", "inputs": {"variant": "eps", "shape": "star", "color": "blue", "batch_size": 1}}
 LINKS = {"MODEL": 0, "CONDITIONING": 1, "LATENT": 3, "VAE": 4}
@@ -81,3 +82,8 @@ def test_of_an_empty_latent_there_is_nothing_to_show(pack: ModuleType, node: str
     linked = never_called(tiny_inputs()) | latent(torch.zeros(shape))
     with pytest.raises(ValueError, match=rf"latent_image has shape {re.escape(str([*shape]))}.*a batch of 1 or more"):
         run(attrgetter(node)(pack.nodes), linked)
+
+
+def test_every_node_shows_why_it_failed(pack: ModuleType) -> None:
+    """`says_why` leaves its mark; what it does is seen in `test_faults.py`."""
+    assert [node.__name__ for node in node_list(pack) if not hasattr(node.execute, "__wrapped__")] == []

@@ -42,6 +42,7 @@ class LMLDemoModel(io.ComfyNode):
         )
 
     @classmethod
+    @host.running.says_why
     def execute(cls, variant: str, shape: str, color: str, batch_size: int) -> io.NodeOutput:
         model: Any = load(variant)
         positive = conditioning(None if shape == ANY else shape, None if color == ANY else color)

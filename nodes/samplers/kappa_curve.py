@@ -68,6 +68,7 @@ class LMLKappaCurve(io.ComfyNode):
         )
 
     @classmethod
+    @host.running.says_why
     def execute(cls, shape: dict[str, Any] | None = None, settings: LMLSettings | None = None) -> io.NodeOutput:
         if shape is None:  # ComfyUI hands over nothing for a choice that it does not know
             raise ValueError(f"shape is none of the choices. Choose one of {', '.join(SHAPES)}.")

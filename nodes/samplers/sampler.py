@@ -100,7 +100,7 @@ class LMLSampler(io.ComfyNode):
         kappa: float | None = None,
         start_percent: float | None = None,
         end_percent: float | None = None,
-        scheme: Any = None,
+        scheme: Any = None,  # ComfyUI hands over every choice that shows inputs, asked for or not
     ) -> bool | str:
         choice.check_factors(damping, kappa)
         if start_percent is not None and end_percent is not None:  # else connected, and not known yet

@@ -22,5 +22,6 @@ class LMLScheduler(io.ComfyNode):
         )
 
     @classmethod
+    @host.running.says_why
     def execute(cls, model: Any, steps: int, denoise: float) -> io.NodeOutput:
         return io.NodeOutput(host.own_schedule(model, steps, denoise))

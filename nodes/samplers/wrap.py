@@ -30,5 +30,6 @@ class LMLWrapSampler(choice.Corrected):
         )
 
     @classmethod
+    @host.running.says_why
     def execute(cls, sampler: Any, damping: float, kappa: float) -> io.NodeOutput:
         return io.NodeOutput(host.wrapped_sampler(sampler, choice.scaled(LMLSettings(), damping, kappa)))
