@@ -3,6 +3,8 @@
 from . import choice as choice
 from .job import Job as Job
 from .widgets import CATEGORY as CATEGORY
+from .widgets import MAX_CFG as MAX_CFG
+from .widgets import MAX_DAMPING as MAX_DAMPING
 from .widgets import MAX_STEPS as MAX_STEPS
 from .widgets import SAMPLER_ALIASES as SAMPLER_ALIASES
 from .widgets import SEARCH_ALIASES as SEARCH_ALIASES

@@ -8,9 +8,7 @@ from comfy_api.latest import io
 from ...lml_sampler import LMLSettings
 from ...lml_sampler.sampler import DEFAULT_SETTINGS
 from .. import host
-
-MOST_DAMPING = 100.0
-"""The largest factor on λ that a node takes; the correction is gone long before."""
+from .widgets import MAX_DAMPING
 
 
 def scaled(settings: LMLSettings | None, damping: float, kappa: float, model: Any = None) -> LMLSettings:
@@ -31,9 +29,9 @@ def scaled(settings: LMLSettings | None, damping: float, kappa: float, model: An
 
 def check_factors(damping: float | None, kappa: float | None) -> None:
     """Raise ValueError for a factor that is out of range; None is one that another node will give."""
-    if damping is not None and not 0 <= damping <= MOST_DAMPING:
+    if damping is not None and not 0 <= damping <= MAX_DAMPING:
         raise ValueError(
-            f"damping (λ) is {damping}; it must be from 0 to {MOST_DAMPING:g}. 1 takes λ as the settings have it."
+            f"damping (λ) is {damping}; it must be from 0 to {MAX_DAMPING:g}. 1 takes λ as the settings have it."
         )
     if kappa is not None and not 0 <= kappa <= 1:
         raise ValueError(f"kappa (κ) is {kappa}; it must be from 0 to 1. 1 takes κ as the settings have it.")

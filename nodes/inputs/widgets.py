@@ -13,6 +13,9 @@ SEARCH_ALIASES = ["lml", "levenberg", "marquardt", "langevin"]
 SAMPLER_ALIASES = [*SEARCH_ALIASES, "ksampler", "sampler", "few steps", "better euler", "sharper", "quality"]
 
 MAX_STEPS = 10000
+MAX_DAMPING = 100.0
+"""Of the factor on λ; the correction is gone long before."""
+MAX_CFG = 100.0
 
 
 def model() -> io.Input:
@@ -80,7 +83,7 @@ def run_inputs() -> list[io.Input]:
             "cfg",
             default=7.0,
             min=0.0,
-            max=100.0,
+            max=MAX_CFG,
             step=0.1,
             round=0.01,
             tooltip="Classifier-free guidance: how closely the picture follows the prompt. 1 switches it off.",
@@ -110,7 +113,7 @@ def correction_inputs(of_settings: bool = True) -> list[io.Input]:
             display_name="λ",
             default=1.0,
             min=0.0,
-            max=100.0,
+            max=MAX_DAMPING,
             step=0.01,
             tooltip=f"Damping. Larger comes closer to the plain sampler; 0 trusts the correction fully. {damping}",
         ),

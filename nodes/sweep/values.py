@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from ...lml_sampler import LMLSettings
 from ...lml_sampler.settings import Scheme
-from .. import host
+from .. import host, inputs
 from ..inputs.choice import scheme_name
 from ..pictures.runs import Run
 
@@ -24,7 +24,7 @@ EXAMPLES = {
     "sampler": "lml, euler, dpmpp_2m",
     "CFG": "1, 4, 7",
 }
-RANGES = {"λ": (0, 100), "κ": (0, 1), "steps": (1, 10000), "CFG": (0, 100)}
+RANGES = {"λ": (0, inputs.MAX_DAMPING), "κ": (0, 1), "steps": (1, inputs.MAX_STEPS), "CFG": (0, inputs.MAX_CFG)}
 
 
 def parse_grid(
