@@ -80,13 +80,12 @@ TWINS: dict[str, Twins] = {
         for kind in ("ve", "flow")
         for shape in ((8, 1), (1, 8), (2, 2, 2), (1, 2, 2, 2))
     },
-    "no step corrected": lambda: (on_mixture(end_percent=0.0), on_mixture(**PLAIN)),
     "a mask of ones": lambda: (masked(torch.ones_like(FIVE), 0.0), on_mixture()),
     **{f"{kind} with other things outside of the mask": partial(beside_a_mask, kind) for kind in ("ve", "flow")},
     **{f"always {answer}, from {x}": partial(constant, answer, x) for answer in (0.0, 1.0) for x in (0.0, 1.0)},
 }
 """By name: two ways to write the same run."""
-TO_THE_BIT = ("no step corrected", "outside of the mask")
+TO_THE_BIT = "outside of the mask"
 
 
 @pytest.mark.parametrize("name", TWINS)

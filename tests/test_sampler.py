@@ -7,7 +7,7 @@ from typing import Any
 import core_runs
 import pytest
 import torch
-from core_runs import SIGMAS, never_called
+from core_runs import SIGMAS, euler, never_called
 from problems import mixture, noise
 from torch import Tensor
 
@@ -20,16 +20,33 @@ def run(x: Tensor, sigmas: Tensor = SIGMAS, model: Any = DENOISE, **options: Any
     return core_runs.run(model, x, sigmas, **options)
 
 
-@pytest.mark.parametrize("scheme", ["ddim", "dpmsolver", "dpmsolver++"])
-@pytest.mark.parametrize("target", ["score", "increment"])
-@pytest.mark.parametrize("mode", ["adaptive", "relative", "absolute"])
-def test_kappa_zero_and_an_empty_window_are_the_plain_scheme_bit_for_bit(scheme: str, target: str, mode: str) -> None:
+@pytest.mark.parametrize("scheme", ["auto", "ddim"])
+@pytest.mark.parametrize("parametrization", ["ve", "flow"])
+def test_kappa_zero_is_euler_bit_for_bit(scheme: str, parametrization: str) -> None:
+    """And for the other schemes the solver of that name: see `test_schemes.py`."""
+    sigmas = SIGMAS.float() / (1 if parametrization == "ve" else 8)
+    x, model = noise(4, 8).float() * sigmas[0], mixture(parametrization).denoise
+    plain = run(x, sigmas, model, scheme=scheme, parametrization=parametrization, kappa=0.0)
+    assert torch.equal(plain, euler(model, x, sigmas))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "target", "mode"),
+    [("auto", "score", "adaptive")]
+    + [
+        (scheme, target, mode)
+        for scheme in ("ddim", "dpmsolver", "dpmsolver++")
+        for target in ("score", "increment")
+        for mode in ("adaptive", "relative", "absolute")
+    ],
+)
+def test_where_no_step_is_corrected_it_is_kappa_zero_bit_for_bit(scheme: str, target: str, mode: str) -> None:
     x, sigmas = noise(4, 8).float() * 8, SIGMAS.float()
-    options = {"scheme": scheme, "order": 1 if scheme == "ddim" else 3, "damping_mode": mode}
+    options = {"scheme": scheme, "target": target, "damping_mode": mode, "order": 3 if "dpm" in scheme else 1}
     plain = run(x, sigmas, kappa=0.0, **options)
-    assert torch.equal(run(x, sigmas, kappa=0.0, target=target, **options), plain)
-    assert torch.equal(run(x, sigmas, start_percent=1.0, target=target, **options), plain)
-    assert not torch.allclose(run(x, sigmas, target=target, **options), plain)
+    for none in ({"start_percent": 1.0}, {"end_percent": 0.0}, {"kappa_curve": ((0.0, 0.0),)}):
+        assert torch.equal(run(x, sigmas, **options, **none), plain), none
+    assert not torch.allclose(run(x, sigmas, **options), plain)
 
 
 @pytest.mark.parametrize("scheme", ["ddim", "dpmsolver", "dpmsolver++"])
