@@ -104,7 +104,7 @@ def test_one_float_around_pure_noise_is_pure_noise(settings: LMLSettings) -> Non
 @pytest.mark.parametrize("settings", [LMLSettings(eta=0.7), LMLSettings(eta=1.0), LMLSettings(renoise=True)], ids=str)
 @pytest.mark.parametrize("sigmas", [[1.05, 1.02, 0.8, 0.8, 0.9, 0.3, 0.0], [1.0, 0.6, 0.6, 0.9, 0.0]])
 @pytest.mark.parametrize("problem", ["ve", "flow"])
-def test_noise_on_any_schedule(settings: LMLSettings, sigmas: list[float], problem: str) -> None:
+def test_with_noise_any_schedule_ends_finite(settings: LMLSettings, sigmas: list[float], problem: str) -> None:
     assert run(sigmas, settings, problem, extra_args={"seed": 1}).isfinite().all()
 
 
@@ -144,7 +144,7 @@ def test_parts_are_stepped_as_if_each_were_alone(settings: LMLSettings, masked: 
 @pytest.mark.parametrize(
     ("settings", "most"), [(LMLSettings(kappa=0.0), 0.95), (SETTINGS[0], 1.85), (SETTINGS[1], 1.55), (SETTINGS[3], 1.5)]
 )
-def test_the_state_stays_wide(dtype: torch.dtype, settings: LMLSettings, most: float) -> None:
+def test_the_state_stays_wide_between_narrow_answers(dtype: torch.dtype, settings: LMLSettings, most: float) -> None:
     """Twenty steps move by what the narrow answers of the model move them, which a correction extrapolates.
 
     `most` is below what a state that is rounded at each step gives, but for DPM-Solver, where both are close.

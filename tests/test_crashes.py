@@ -118,7 +118,7 @@ def test_a_killed_search_goes_on(killed: Path, revived: Client) -> None:
     assert undisturbed.splitlines()[:-1] == report.splitlines()[:-1]
 
 
-def test_a_full_disk_while_a_preset_is_saved(killed: Path, revived: Client) -> None:
+def test_on_a_full_disk_a_saved_preset_stays_as_it_was(killed: Path, revived: Client) -> None:
     path = killed / FILES / "presets" / "mine.json"
     text_of(revived, save_preset(revived, "short"))
     before = path.read_bytes()
@@ -131,7 +131,7 @@ def test_a_full_disk_while_a_preset_is_saved(killed: Path, revived: Client) -> N
     assert len(path.read_bytes()) > 90_000
 
 
-def test_a_full_disk_during_a_search(killed: Path, revived: Client) -> None:
+def test_on_a_full_disk_a_search_ends_well(killed: Path, revived: Client) -> None:
     """The search ends well, and says that not everything of it is kept."""
     folder = killed / FILES / "tune"
     before = {path.name for path in folder.iterdir()}
@@ -146,7 +146,7 @@ def test_a_full_disk_during_a_search(killed: Path, revived: Client) -> None:
     assert model_calls(again) == REFERENCE and "Not everything" not in again  # the reference alone
 
 
-def test_a_full_disk_during_a_report(killed: Path, revived: Client) -> None:
+def test_on_a_full_disk_a_report_hands_on_its_picture(killed: Path, revived: Client) -> None:
     """The picture is made and handed on, even if the plot, of 20 kB, cannot be shown; ComfyUI's log still fits."""
     prompt = around(revived, "LMLReport", 0, batch_size=4, steps=10)
     (killed / "comfyui.log").write_text("")  # on a slow machine its progress lines are more than the plot

@@ -60,7 +60,7 @@ def check(server: Client, info: Info, healthy: tuple[str, Tensor]) -> Callable[.
 
 
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
-def test_cancelling_at_any_step(check: Callable[..., None], step: int) -> None:
+def test_a_run_can_be_cancelled_at_any_step(check: Callable[..., None], step: int) -> None:
     check("^interrupted$", fault="cancel", step=step)
 
 
@@ -75,7 +75,7 @@ def test_cancelling_at_any_step(check: Callable[..., None], step: int) -> None:
         ("no tensor", "'NoneType' object has no attribute 'chunk'"),
     ],
 )
-def test_a_model_that_fails(check: Callable[..., None], fault: str, message: str) -> None:
+def test_a_model_that_fails_says_so_in_its_own_words(check: Callable[..., None], fault: str, message: str) -> None:
     """The host's own words for its own and the model's errors."""
     check(message, fault=fault, step=2)
 

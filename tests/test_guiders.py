@@ -9,13 +9,12 @@ import torch
 from core_runs import rms
 from demo_runs import custom, tiny_inputs
 from torch import Tensor
+from toy_runs import Guider, guided, guider_of, prompt, sample, scheduled
 
 KINDS = ["EPS", "FLOW"]
 BATCH = 8
 SAME = {"rtol": 0, "atol": 2e-4}
 """Answers that differ by the rounding of their arithmetic."""
-
-Guider = Any
 
 
 @pytest.fixture(scope="module")
@@ -23,28 +22,9 @@ def models(toys: ModuleType) -> dict[str, Any]:
     return {kind: toys.toy(kind) for kind in KINDS}
 
 
-def sample(guided: Guider, name: str = "lml", steps: int = 8) -> Tensor:
-    import comfy.sample
-    import comfy.samplers
-
-    model = guided.model_patcher
-    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "normal", steps)
-    latent = torch.zeros(BATCH, 4, 4, 4)
-    noise = comfy.sample.prepare_noise(latent, 3)
-    return guided.sample(noise, latent, comfy.samplers.sampler_object(name), sigmas, disable_pbar=True, seed=3)
-
-
-def guider(kind: Any, model: Any, positive: Any, negative: Any, cfg: float | Tensor) -> Guider:
-    made = kind(model)
-    made.set_conds(positive, negative)
-    made.set_cfg(cfg)
-    return made
-
-
-def cfg_guider(model: Any, positive: Any, negative: Any, cfg: float) -> Guider:
-    import comfy.samplers
-
-    return guider(comfy.samplers.CFGGuider, model, positive, negative, cfg)
+def picture(guider: Guider, name: str = "lml", steps: int = 8) -> Tensor:
+    sigmas = scheduled(guider.model_patcher, "normal", steps)
+    return sample(guider, name, sigmas, torch.zeros(BATCH, 4, 4, 4))
 
 
 def node(name: str, *args: Any) -> Any:
@@ -65,7 +45,7 @@ def hooked(model: Any, post: Callable[[dict[str, Any]], Tensor], disable: bool =
     return model
 
 
-def own_arithmetic(model: Any, positive: Any, negative: Any, cfg: float | Tensor, every: int = 1) -> Guider:
+def own_arithmetic(model: Any, cfg: float | Tensor, every: int = 1) -> Guider:
     """A guider of another pack, which never calls ComfyUI's `cfg_function`, or on every second call.
 
     `cfg` is one for all, or one for each of the batch, `[BATCH, 1, 1, 1]`.
@@ -83,10 +63,10 @@ def own_arithmetic(model: Any, positive: Any, negative: Any, cfg: float | Tensor
             with_prompt, without = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options)
             return without + (with_prompt - without) * self.cfg
 
-    return guider(Own, model, positive, negative, cfg)
+    return guider_of(Own, model, cfg)
 
 
-def cached(model: Any, positive: Any, negative: Any, cfg: float) -> Guider:
+def cached(model: Any, cfg: float) -> Guider:
     """An accelerator that answers every third call with the answer before."""
     import comfy.samplers
 
@@ -99,106 +79,87 @@ def cached(model: Any, positive: Any, negative: Any, cfg: float) -> Guider:
                 self.last = super().predict_noise(x, timestep, model_options, seed)
             return self.last
 
-    return guider(Cached, model, positive, negative, cfg)
+    return guider_of(Cached, model, cfg)
 
 
-Maker = Callable[[Any, ModuleType], Guider]
+Maker = Callable[[Any], Guider]
 
 
-def usual(model: Any, toys: ModuleType) -> Guider:
-    return cfg_guider(model, toys.prompt(1, 2), toys.prompt(), 4.0)
+def usual(model: Any) -> Guider:
+    return guided(model, 4.0)
 
 
-def post_cfg_at_one(model: Any, toys: ModuleType) -> Guider:
+def post_cfg_at_one(model: Any) -> Guider:
     """As PAG, SLG, SEG and STG do: at CFG 1, the guidance added in a hook."""
 
     def add(given: dict[str, Any]) -> Tensor:
         return given["uncond_denoised"] + 4 * (given["denoised"] - given["uncond_denoised"])
 
-    return cfg_guider(hooked(model, add, True), toys.prompt(1, 2), toys.prompt(), 1.0)
+    return guided(hooked(model, add, True), 1.0)
 
 
 def video(name: str) -> tuple[Maker, Maker]:
     """The video guidance runs from one scale to another over the frames; here the batch is the frames."""
     frames = torch.linspace(0, 1, BATCH).view(-1, 1, 1, 1)
     share = frames if "Linear" in name else 2 * (frames - (frames + 0.5).floor()).abs()
-    return (
-        lambda m, t: cfg_guider(node(name, m, 1.0), t.prompt(1, 2), t.prompt(), 5.0),
-        lambda m, t: own_arithmetic(m, t.prompt(1, 2), t.prompt(), 1 + (5 - 1) * share),
-    )
+    return lambda m: guided(node(name, m, 1.0), 5.0), lambda m: own_arithmetic(m, 1 + (5 - 1) * share)
 
 
 TWINS: dict[str, tuple[Maker, Maker]] = {
     "BasicGuider, CFG 1": (
-        lambda m, t: node("BasicGuider", m, t.prompt(1)),
-        lambda m, t: cfg_guider(m, t.prompt(1), t.prompt(), 1.0),
+        lambda m: node("BasicGuider", m, prompt(1)),
+        lambda m: guided(m, 1.0, prompt(1)),
     ),
     "BasicGuider, the same prompts": (
-        lambda m, t: node("BasicGuider", m, t.prompt(1)),
-        lambda m, t: cfg_guider(m, t.prompt(1), t.prompt(1), 5.0),
+        lambda m: node("BasicGuider", m, prompt(1)),
+        lambda m: guided(m, 5.0, prompt(1), prompt(1)),
     ),
     "DualCFG, the first prompt unused": (
-        lambda m, t: node("DualCFGGuider", m, t.prompt(0), t.prompt(1, 2), t.prompt(), 0.0, 4.0, "regular"),
+        lambda m: node("DualCFGGuider", m, prompt(0), prompt(1, 2), prompt(), 0.0, 4.0, "regular"),
         usual,
     ),
     "DualCFG, equal scales": (
-        lambda m, t: node("DualCFGGuider", m, t.prompt(1, 2), t.prompt(3), t.prompt(), 4.0, 4.0, "regular"),
+        lambda m: node("DualCFGGuider", m, prompt(1, 2), prompt(3), prompt(), 4.0, 4.0, "regular"),
         usual,
     ),
     "DualCFG nested": (
-        lambda m, t: node("DualCFGGuider", m, t.prompt(1, 2), t.prompt(3), t.prompt(), 1.0, 4.0, "nested"),
+        lambda m: node("DualCFGGuider", m, prompt(1, 2), prompt(3), prompt(), 1.0, 4.0, "nested"),
         usual,
     ),
     "PerpNeg without a negative": (
-        lambda m, t: node("PerpNegGuider", m, t.prompt(1, 2), t.prompt(3), t.prompt(), 4.0, 0.0),
+        lambda m: node("PerpNegGuider", m, prompt(1, 2), prompt(3), prompt(), 4.0, 0.0),
         usual,
     ),
-    "DualModel of one model": (
-        lambda m, t: node(
-            "DualModelGuider", m, t.prompt(1, 2), 4.0, t.toy("FLOW" if is_flow(m) else "EPS"), t.prompt()
-        ),
-        usual,
-    ),
-    "own arithmetic": (lambda m, t: own_arithmetic(m, t.prompt(1, 2), t.prompt(), 4.0), usual),
-    "own arithmetic now and then": (lambda m, t: own_arithmetic(m, t.prompt(1, 2), t.prompt(), 4.0, every=2), usual),
+    "DualModel of one model": (lambda m: node("DualModelGuider", m, prompt(1, 2), 4.0, m.clone(), prompt()), usual),
+    "own arithmetic": (lambda m: own_arithmetic(m, 4.0), usual),
+    "own arithmetic now and then": (lambda m: own_arithmetic(m, 4.0, every=2), usual),
     "guidance in a hook at CFG 1": (post_cfg_at_one, usual),
-    "a hook that changes nothing": (lambda m, t: usual(hooked(m, lambda given: given["denoised"]), t), usual),
+    "a hook that changes nothing": (lambda m: usual(hooked(m, lambda given: given["denoised"])), usual),
     "a hook that changes nothing at CFG 1": (
-        lambda m, t: cfg_guider(hooked(m, lambda given: given["denoised"], True), t.prompt(1, 2), t.prompt(), 1.0),
-        lambda m, t: cfg_guider(m, t.prompt(1, 2), t.prompt(), 1.0),
+        lambda m: guided(hooked(m, lambda given: given["denoised"], True), 1.0),
+        lambda m: guided(m, 1.0),
     ),
     **{name: video(name) for name in ("VideoLinearCFGGuidance", "VideoTriangleCFGGuidance")},
 }
 """By name: two guiders that answer the same to every call."""
 
 
-def is_flow(model: Any) -> bool:
-    import comfy.model_sampling
-
-    return isinstance(model.get_model_object("model_sampling"), comfy.model_sampling.CONST)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", TWINS)
-def test_the_same_answers_give_the_same_picture(models: dict[str, Any], toys: ModuleType, name: str, kind: str) -> None:
-    one, other = (make(models[kind], toys) for make in TWINS[name])
-    torch.testing.assert_close(sample(one, "euler"), sample(other, "euler"), **SAME)  # they are twins
-    torch.testing.assert_close(sample(one), sample(other), **SAME)
+def test_the_same_answers_give_the_same_picture(models: dict[str, Any], name: str, kind: str) -> None:
+    one, other = (make(models[kind]) for make in TWINS[name])
+    torch.testing.assert_close(picture(one, "euler"), picture(other, "euler"), **SAME)  # they are twins
+    torch.testing.assert_close(picture(one), picture(other), **SAME)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("steps", [4, 8, 20])
-def test_cfg_moves_the_picture_as_it_moves_that_of_others(
-    models: dict[str, Any], toys: ModuleType, kind: str, steps: int
-) -> None:
+def test_cfg_moves_the_picture_as_it_moves_that_of_others(models: dict[str, Any], kind: str, steps: int) -> None:
     """CFG 1 is not another rule than 1.0001."""
 
     def moved(name: str, cfg: float) -> float:
-        pictures = [
-            sample(cfg_guider(models[kind], toys.prompt(1, 2), toys.prompt(), scale), name, steps)
-            for scale in (1.0, cfg)
-        ]
-        return (pictures[0] - pictures[1]).abs().max().item()
+        one, other = (picture(guided(models[kind], scale), name, steps) for scale in (1.0, cfg))
+        return (one - other).abs().max().item()
 
     for cfg in (1.0001, 1.001):
         assert moved("lml", cfg) <= 3 * moved("dpmpp_2m", cfg) + 1e-4
@@ -206,13 +167,10 @@ def test_cfg_moves_the_picture_as_it_moves_that_of_others(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("cfg", [1.0, 4.0])
-def test_answers_from_a_cache_are_not_made_worse(
-    models: dict[str, Any], toys: ModuleType, kind: str, cfg: float
-) -> None:
-    arguments = models[kind], toys.prompt(1, 2), toys.prompt(), cfg
-    exact = sample(cfg_guider(*arguments), "heun", 120)
+def test_answers_from_a_cache_are_not_made_worse(models: dict[str, Any], kind: str, cfg: float) -> None:
+    exact = picture(guided(models[kind], cfg), "heun", 120)
     for steps in (6, 8, 12, 20):
-        lml, euler = (rms(sample(cached(*arguments), name, steps) - exact) for name in ("lml", "euler"))
+        lml, euler = (rms(picture(cached(models[kind], cfg), name, steps) - exact) for name in ("lml", "euler"))
         assert lml <= 1.1 * euler, steps
 
 

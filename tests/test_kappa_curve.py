@@ -23,7 +23,7 @@ SCHEMES = [
 
 
 @pytest.mark.parametrize("fields", SCHEMES, ids=str)
-def test_what_curves_mean(fields: dict[str, Any]) -> None:
+def test_a_curve_of_ones_a_constant_and_a_window_are_what_they_say(fields: dict[str, Any]) -> None:
     plain = run(**fields)
     assert torch.equal(run(kappa_curve=((0.0, 1.0), (1.0, 1.0)), **fields), plain)
     assert torch.equal(run(kappa_curve=((0.5, 0.4),), **fields), run(kappa=0.4, **fields))

@@ -80,7 +80,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield client
 
 
-def test_two_clients_and_a_long_queue(busy: Client) -> None:
+def test_two_clients_and_a_long_queue_leave_nothing_behind(busy: Client) -> None:
     assert busy.pid is not None
     info = busy.object_info()
     cases = [(node, number) for number in range(CASES) for node in NODES][: max(CASES, len(NODES))]

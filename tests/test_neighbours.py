@@ -109,7 +109,7 @@ def complaints(log: str) -> list[str]:
     return [line for line in log.splitlines() if line.startswith(("WARNING", "ERROR")) and "LML" in line]
 
 
-def test_alone(loaded: Loaded) -> None:
+def test_alone_it_adds_its_nodes_and_its_entries_once(loaded: Loaded) -> None:
     found, log = loaded["alone"]
     assert len(found["nodes"]) == len(node_ids()) and found["KSampler"] == found["KSamplerSelect"] == 1
     assert found["pictures"][0] == found["pictures"][1] != found["pictures"][2]
@@ -117,12 +117,12 @@ def test_alone(loaded: Loaded) -> None:
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
-def test_beside_a_pack_that_patches_the_samplers(loaded: Loaded, order: str) -> None:
+def test_a_pack_that_patches_the_samplers_changes_nothing(loaded: Loaded, order: str) -> None:
     found, log = loaded[order]
     assert found == loaded["alone"][0] and not complaints(log)
 
 
-def test_two_copies(loaded: Loaded, folder: Path) -> None:
+def test_of_two_copies_one_is_loaded(loaded: Loaded, folder: Path) -> None:
     found, log = loaded["twice"]
     assert found == loaded["alone"][0]
     (warning,) = complaints(log)

@@ -110,7 +110,7 @@ def test_float32_is_as_exact_as_its_inputs(
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("turn", ["nearly parallel", "some angle", "orthogonal", "opposite"])
 @pytest.mark.parametrize("size", [64, 4 * 64 * 64, 16 * 128 * 128, 8_000_000])
-def test_every_dtype_and_size(turn: str, dtype: torch.dtype, size: int) -> None:
+def test_it_is_exact_in_every_dtype_and_size(turn: str, dtype: torch.dtype, size: int) -> None:
     """The paper's lambda, and one of the size of the step; elements of order one, as noise predictions are."""
     step, previous = operands(turn, size, float(size), 1, dtype)
     turned = rotation(step, previous)

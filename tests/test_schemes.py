@@ -65,7 +65,7 @@ def converged(parametrization: str) -> Tensor:
 @pytest.mark.parametrize("parametrization", ["ve", "flow"])
 @pytest.mark.parametrize("options", SCHEMES, ids=name_of)
 @pytest.mark.parametrize("kappa", [0.0, 0.7])
-def test_order(options: dict[str, Any], parametrization: str, kappa: float) -> None:
+def test_a_scheme_has_its_order(options: dict[str, Any], parametrization: str, kappa: float) -> None:
     """The plain scheme has its order; the corrected one converges too (the correction is itself of first order)."""
     exact, steps = converged(parametrization), [120, 180, 270, 400]
     errors = [(on_mixture(parametrization, count, kappa=kappa, **options) - exact).norm().item() for count in steps]
@@ -77,7 +77,7 @@ def test_order(options: dict[str, Any], parametrization: str, kappa: float) -> N
 
 @pytest.mark.parametrize("index", [1, 2, 3])
 @pytest.mark.parametrize("z", [-30.0, -1.001, -0.999, -1e-3, -1e-9, 0.0, 1e-9, 1e-3, 0.5, 0.999, 1.001, 8.0])
-def test_phi_functions(index: int, z: float) -> None:
+def test_phi_is_its_series(index: int, z: float) -> None:
     with mpmath.workdps(40):
         exact = mpmath.nsum(lambda n: mpmath.mpf(z) ** n / mpmath.factorial(n + index), [0, mpmath.inf])
     assert phi(z)[index - 1] == pytest.approx(float(exact), rel=1e-13)

@@ -28,7 +28,7 @@ def found(collected: Collected) -> Found:
     return collected.found
 
 
-def test_what_a_template_samples(combinations: ModuleType, found: Found, subtests: pytest.Subtests) -> None:
+def test_lml_samples_what_a_template_samples(combinations: ModuleType, found: Found, subtests: pytest.Subtests) -> None:
     for combination, files in found.items():
         with subtests.test(files[0]):
             result = combinations.run(combination, "lml")

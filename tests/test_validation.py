@@ -41,7 +41,7 @@ def complaints(node_id: str, **values: Any) -> str:
 
 
 @pytest.mark.parametrize("node_id", NODES)
-def test_factors_out_of_range(pack: ModuleType, node_id: str) -> None:
+def test_factors_out_of_range_are_named(pack: ModuleType, node_id: str) -> None:
     given = {"model": ["demo", 0]}
     assert complaints(node_id, **given) == ""
     for name, value in (("damping", -1), ("damping", 101), ("damping", math.nan), ("kappa", 1.5), ("kappa", math.nan)):
@@ -49,7 +49,7 @@ def test_factors_out_of_range(pack: ModuleType, node_id: str) -> None:
         assert f"{name} (" in said and f"is {float(value)}; it must be from 0 to" in said
 
 
-def test_a_preset_that_needs_the_model(pack: ModuleType) -> None:
+def test_a_preset_that_cannot_be_used_is_named(pack: ModuleType) -> None:
     assert "depends on the model, but no model is connected" in complaints("LMLPreset", preset="paper")
     assert complaints("LMLPreset", preset="paper", model=["demo", 0]) == ""
     assert "nobody's" in complaints("LMLPreset", preset="nobody's")

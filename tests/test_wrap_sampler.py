@@ -42,7 +42,7 @@ def wrap(pack: ModuleType, sampler: Any, **options: Any) -> Any:
 
 @pytest.mark.every_host
 @pytest.mark.filterwarnings(*WARNINGS)
-def test_every_sampler_of_the_list(pack: ModuleType, model: Any) -> None:
+def test_every_sampler_of_the_list_is_wrapped_and_with_kappa_zero_is_itself(pack: ModuleType, model: Any) -> None:
     import comfy.samplers
 
     for name in set(comfy.samplers.SAMPLER_NAMES) - {"lml"}:

@@ -77,7 +77,7 @@ def test_a_call_belongs_to_the_step_it_is_in() -> None:
     assert touched == [False, False, False, True, True]
 
 
-def test_a_flow_model_at_sigma_one_and_any_model_at_sigma_zero() -> None:
+def test_sigma_zero_and_sigma_one_of_a_flow_are_not_corrected() -> None:
     def visitor(model: Any, x: Tensor, sigmas: Tensor, **_: Any) -> Tensor:
         return torch.stack([model(x, sigma.expand(len(x))) for sigma in sigmas])
 
@@ -103,7 +103,7 @@ def test_a_mask_leaves_out_and_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_the_dtype_and_changing_shapes(dtype: torch.dtype) -> None:
+def test_the_dtype_stays_and_the_shape_may_change(dtype: torch.dtype) -> None:
     def grower(model: Any, x: Tensor, sigmas: Tensor, **_: Any) -> Tensor:
         for sigma in sigmas[:-1]:
             x = torch.cat([model(x, sigma.expand(len(x))), x.new_ones(len(x), 1)], 1)
