@@ -40,6 +40,16 @@ def test_a_scheduler_that_fails_at_the_steps_of_the_other_is_named(pack: ModuleT
         compare(pack, never_called(linked), scheduler="kl_optimal", steps=2, sampler_name="heun")
 
 
+def test_a_vae_that_makes_sound_is_named(pack: ModuleType, linked: Linked) -> None:
+    class Sound(torch.nn.Module):
+        def decode(self, latents: Tensor) -> Tensor:
+            return latents[:, :2].flatten(2)
+
+    vae = pack.nodes.host.diffusers.vae(Sound(), pack.nodes.host.diffusers.Space(3))
+    with pytest.raises(ValueError, match="vae makes something of 2 channels, as sound has them; a picture has 3"):
+        compare(pack, linked, vae=vae)
+
+
 def test_the_picture_by_lml_is_kept_where_the_other_fails(pack: ModuleType, linked: Linked) -> None:
     calls = count()
 

@@ -39,10 +39,15 @@ def pictures(job: Job, vae: Any, run: Run, callback: Any) -> Tensor:
     """The pictures of one run on the CPU, `[N, height, width, 3]`.
 
     Raises:
-        ValueError: they are not finite; or whatever the run raises.
+        ValueError: they are no pictures, or not finite; or whatever the run raises.
     """
     sampler, sigmas = run.plan(job)
     images = host.running.decode(vae, replace(job, cfg=run.cfg).sample(sampler, sigmas, callback))
+    if images.shape[-1] < 3:
+        raise ValueError(
+            f"vae makes something of {images.shape[-1]} channels, as sound has them; a picture has 3. "
+            "Connect the VAE of a model for pictures or video."
+        )
     if not images.isfinite().all():
         raise ValueError("The picture is not finite (NaN or infinity): this sampler breaks up here.")
     return images
