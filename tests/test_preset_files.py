@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import time
+import unicodedata
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -144,6 +145,16 @@ def test_an_old_editor_and_any_script_may_be_used(files: ModuleType, tmp_path: P
     assert loaded(files, tmp_path, "old") == LMLSettings(kappa=0.5) and files.warnings(tmp_path) == []
     with pytest.raises(ValueError, match=r"note is .* half a character"):
         files.save(tmp_path, "new", LMLSettings(), "\ud83d", replace=False)
+
+
+def test_a_name_as_macos_writes_it_is_the_same_name(files: ModuleType, tmp_path: Path) -> None:
+    """There an accent stands behind its letter; a file that was copied from there keeps that."""
+    path = tmp_path / unicodedata.normalize("NFD", "café.json")
+    path.write_text(content())
+    assert files.names(tmp_path) == ["café"] and files.warnings(tmp_path) == []
+    assert loaded(files, tmp_path, "café") == LMLSettings(kappa=0.5)
+    assert files.save(tmp_path, "café", LMLSettings(), "", replace=True) == (path, True)
+    assert [*tmp_path.iterdir()] == [path] and loaded(files, tmp_path, "café") == LMLSettings()
 
 
 def test_files_with_impossible_names_are_not_offered(files: ModuleType, tmp_path: Path) -> None:

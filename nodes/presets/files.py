@@ -37,7 +37,7 @@ def check_name(name: str) -> str:
     Raises:
         ValueError: it cannot be a file name everywhere, or it is that of a built-in preset.
     """
-    name = unicodedata.normalize("NFC", name)
+    name = _composed(name)
     remedy = "Use letters, digits, spaces and any of _ - . ( ) + , and start with a letter or a digit."
     if not re.match(r"\w", name) or not all(map(_fits_a_name, name)) or name.endswith((" ", ".")):
         raise ValueError(f"name is {name!r}; it cannot be the name of a preset. {remedy}")
@@ -48,6 +48,11 @@ def check_name(name: str) -> str:
     if name.casefold() in {built_in.casefold() for built_in in BUILT_IN}:
         raise ValueError(f"name is {name!r}, which is a built-in preset. Choose another name.")
     return name
+
+
+def _composed(name: str) -> str:
+    """A name with its accents in the letters; macOS writes them behind the letters in the names of files."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _fits_a_name(letter: str) -> bool:
@@ -84,7 +89,8 @@ def load(folder: Path, name: str) -> Choice:
     Raises:
         ValueError: it is missing or broken; the message names the file, the field and the remedy.
     """
-    path = folder / (check_name(name) + ENDING)
+    name = check_name(name)
+    path = next((path for path in _files(folder) if _composed(path.stem) == name), folder / (name + ENDING))
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ValueError(f"it has {path.stat().st_size} bytes, too many for a preset")
@@ -155,7 +161,7 @@ def save(folder: Path, name: str, settings: LMLSettings, note: str, replace: boo
         raise ValueError(
             f"note has {len(note)} characters, which make a preset of more than {MAX_FILE_BYTES} bytes. Shorten it."
         )
-    same = next((other for other in _files(folder) if other.stem.casefold() == path.stem.casefold()), None)
+    same = next((other for other in _files(folder) if _composed(other.stem).casefold() == path.stem.casefold()), None)
     if same is not None:
         if same.read_text("utf-8", errors="replace") == text:
             return same, False
