@@ -11,7 +11,7 @@ from core_runs import SIGMAS, euler, never_called
 from problems import mixture, noise
 from torch import Tensor
 
-from lml_sampler import LMLSettings
+from lml_sampler import LMLSettings, Recorder
 
 DENOISE = mixture().denoise
 
@@ -196,8 +196,11 @@ def test_two_threads_step_by_step(settings: LMLSettings) -> None:
 
 @pytest.mark.parametrize("settings", [*SETTINGS, LMLSettings(scheme="ddim", target="direction")], ids=str)
 @pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize("recorded", [False, True], ids=["", "recorded"])
 @pytest.mark.parametrize("device", ["meta", "cuda"] if torch.cuda.is_available() else ["meta"])
-def test_nothing_is_read_from_the_device_before_the_end(settings: LMLSettings, masked: bool, device: str) -> None:
+def test_nothing_is_read_from_the_device_before_the_end(
+    settings: LMLSettings, masked: bool, recorded: bool, device: str
+) -> None:
     """Tensors on `meta` have no values to read; on a GPU the driver watches. Only the last look at the run may read."""
     x = torch.empty(2, 4, 8, 8, device=device)
     calls = 0
@@ -210,6 +213,8 @@ def test_nothing_is_read_from_the_device_before_the_end(settings: LMLSettings, m
         return x * 0.5
 
     options: dict[str, Any] = {"settings": settings, "noise_sampler": lambda *_: torch.empty_like(x)}
+    if recorded:
+        options |= {"recorder": Recorder(), "cond_denoised": lambda: torch.empty_like(x)}
     if masked:
         options["extra_args"] = {"denoise_mask": torch.ones_like(x)}
     try:

@@ -114,6 +114,29 @@ def test_the_dtype_stays_and_the_shape_may_change(dtype: torch.dtype) -> None:
     assert wrap_sampler(grower)(model, noise(2, 8).to(dtype), SIGMAS.float()).isfinite().all()
 
 
+@pytest.mark.parametrize("device", ["meta", "cuda"] if torch.cuda.is_available() else ["meta"])
+@pytest.mark.parametrize("settings", [LMLSettings(), RELATIVE, LMLSettings(end_percent=0.5)], ids=str)
+@pytest.mark.parametrize("kind", ["ve", "flow"])
+def test_nothing_is_read_from_the_device(kind: str, settings: LMLSettings, device: str) -> None:
+    """Tensors on `meta` have no values to read; on a GPU the driver watches."""
+
+    def visitor(model: Any, x: Tensor, sigmas: Tensor, **_: Any) -> Tensor:
+        levels = sigmas.unsqueeze(-1).expand(-1, len(x))
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode("error")
+        for level in levels:
+            x = x + model(x, level, denoise_mask=torch.ones_like(x))
+        return x
+
+    x, sigmas = torch.empty(2, 8, device=device), FLOW_SIGMAS.float().to(device)
+    try:
+        result = wrap_sampler(visitor, settings, kind, [3, 5])(lambda x, sigma, **_: 0.5 * x, x, sigmas)
+    finally:
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode("default")
+    assert result.shape == x.shape
+
+
 def test_bad_settings_are_named() -> None:
     with pytest.raises(ValueError, match=r"scheme is 'dpmsolver\+\+', but around another sampler only"):
         wrap_sampler(euler, LMLSettings(scheme="dpmsolver++"))
