@@ -79,13 +79,16 @@ def test_nothing_to_draw_is_named(drawing: ModuleType) -> None:
     log=st.booleans(),
     most=st.integers(3, 12),
 )
-def test_ticks_are_few_round_and_inside(pack: ModuleType, low: float, factor: float, log: bool, most: int) -> None:
+def test_ticks_are_few_and_inside_and_round_numbers_apart(pack: ModuleType, low: float, factor: float, log: bool, most: int) -> None:
     axis = pack.nodes.pictures.axes.fit_axis([low, low * factor], 0.0, 100.0, log, 0.05)
     ticks = axis.ticks(most)
     assert 1 <= len(ticks) <= most + 1 and ticks == sorted(ticks)
     slack = 1e-6 * (axis.high - axis.low)
     assert all(axis.low - slack <= tick <= axis.high + slack for tick in ticks)
     assert all(-1e-3 <= axis.place(tick) <= 100.001 for tick in ticks if tick > 0 or not log)
+    if not log:
+        gaps = [f"{b - a:.4e}" for a, b in itertools.pairwise(ticks)]
+        assert len({*gaps}) <= 1 and all(float(gap[:6]) in (1, 2, 2.5, 5) for gap in gaps)
 
 
 @given(st.lists(st.floats(0, 500), min_size=1, max_size=12))

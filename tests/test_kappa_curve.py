@@ -78,6 +78,12 @@ def test_the_node_goes_from_start_to_end(pack: ModuleType, shape: str, middle: f
     assert not torch.equal(lml(pack, linked, settings=settings), lml(pack, linked))
 
 
+@pytest.mark.parametrize(("name", "value"), [("start", 2.0), ("end", -0.1), ("end", float("nan"))])
+def test_an_end_that_is_out_of_range_is_named(pack: ModuleType, name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} is {value}; it must be from 0 to 1"):
+        curve_of(pack, **({"shape": "smooth", "start": 1.0, "end": 1.0} | {name: value}))
+
+
 def test_the_node_reads_the_widget(pack: ModuleType, tmp_path: Path) -> None:
     if pack.nodes.samplers.kappa_curve.CurveInput is None:
         return  # a ComfyUI that cannot evaluate curves does not offer them

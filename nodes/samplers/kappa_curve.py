@@ -79,7 +79,14 @@ class LMLKappaCurve(io.ComfyNode):
 
 
 def between(shape: str, start: float, end: float) -> tuple[tuple[float, float], ...]:
-    """The points of a shape from `start` to `end`; none if it is 1 throughout."""
+    """The points of a shape from `start` to `end`; none if it is 1 throughout.
+
+    Raises:
+        ValueError: one of the two is out of range, as a link may bring it.
+    """
+    for name, value in (("start", start), ("end", end)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} is {value}; it must be from 0 to 1. 1 is neutral, 0 is the plain sampler.")
     shares = np.linspace(0, 1, 2 if shape == "linear" else SAMPLES)
     return _points(shares, start + (end - start) * SHAPES[shape](shares))
 
