@@ -48,7 +48,7 @@ def comfyui_version() -> str:
 
 
 def is_too_old(version: str) -> bool:
-    """Whether a stated version is below the oldest that works; one that is no number is not judged, but none is old."""
+    """Whether a version is below the oldest that works: none at all is, one that is no number is taken to be new."""
     parts = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
     if parts is None:
         return version == "without a version"

@@ -79,7 +79,9 @@ def test_nothing_to_draw_is_named(drawing: ModuleType) -> None:
     log=st.booleans(),
     most=st.integers(3, 12),
 )
-def test_ticks_are_few_and_inside_and_round_numbers_apart(pack: ModuleType, low: float, factor: float, log: bool, most: int) -> None:
+def test_ticks_are_few_and_inside_and_round_numbers_apart(
+    pack: ModuleType, low: float, factor: float, log: bool, most: int
+) -> None:
     axis = pack.nodes.pictures.axes.fit_axis([low, low * factor], 0.0, 100.0, log, 0.05)
     ticks = axis.ticks(most)
     assert 1 <= len(ticks) <= most + 1 and ticks == sorted(ticks)

@@ -40,8 +40,8 @@ def check_factors(damping: float | None, kappa: float | None) -> None:
 class Corrected(io.ComfyNode):
     """A node with λ and κ, of which it says before the run what is out of range.
 
-    It raises where ComfyUI would also take a text: then its toast has the sentence. For a text it has one that says
-    nothing, and an error for every input that is looked at.
+    The check raises, though it could also return a text: ComfyUI's toast shows the sentence of an error. For a text the
+    toast says nothing, and each input that is looked at counts as an error.
     """
 
     @classmethod

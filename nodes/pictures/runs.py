@@ -54,7 +54,7 @@ def pictures(job: Job, vae: Any, run: Run, callback: Any) -> Tensor:
 
 
 def attempt(job: Job, vae: Any, run: Run, callback: Any) -> Tensor | str:
-    """The same for a run that may fail for any reason, so that what others have made is kept: then the reason.
+    """The same, or the reason why the run failed: what other runs have made is not lost with it.
 
     Raises:
         host.running.Cancelled: the person has cancelled it.

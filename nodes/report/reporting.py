@@ -184,7 +184,7 @@ def _show(values: Sequence[float] | None) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """A structure with null for numbers that JSON has not."""
+    """A structure with null in place of the numbers that JSON does not have."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -103,7 +103,7 @@ class Sheet:
     """The grid while it grows."""
 
     def __init__(self, grid: list[list[Run | str]], columns: list[str], rows: list[str], title: str, size: int) -> None:
-        """In the place of a run that cannot be stands why."""
+        """The grid holds a run for each cell, or why there can be none."""
         self.grid, self.columns, self.rows, self.title, self.size = grid, columns, rows, title, size
         self.shown: dict[Run | str, contact_sheet.Cell] = {
             cell: cell for row in grid for cell in row if isinstance(cell, str)

@@ -52,7 +52,7 @@ def parse_grid(
 
 
 def parse(name: str, axis: str, text: str, samplers: Sequence[str]) -> list[Any]:
-    """The values of an axis in the text of the input `name`; of the axis none one value, None.
+    """The values of an axis in the text of the input `name`; the axis none has one value, None.
 
     Entries stand between commas or line ends; `low:high:count` is a range of numbers.
 
@@ -125,9 +125,10 @@ def label(axis: str, value: Any) -> str:
 
 
 def run_of(chosen: dict[str, Any], steps: int, cfg: float, base: LMLSettings) -> Run | str:
-    """The run of one cell with values by axis; what is no axis is as the node has it.
+    """The run of one cell with values by axis; what is not varied is as the node has it.
 
-    Where a scheme does not go with the other settings there is none, but why: see `LMLSettings`.
+    Where a scheme does not go with the other settings there can be no run: then the reason, in the words of
+    `LMLSettings`.
     """
     steps, cfg, sampler = chosen.get("steps", steps), chosen.get("CFG", cfg), chosen.get("sampler", host.LML)
     if sampler != host.LML:

@@ -127,7 +127,7 @@ def _levels_below(first: Tensor, levels: Tensor) -> Tensor:
 
 
 def candidates(base: LMLSettings) -> dict[str, LMLSettings]:
-    """The settings with every scheme that goes with them, by name; as they are first."""
+    """The settings with every scheme that goes with them, by name; first the settings as they are."""
     found = {choice.scheme_name(base): base}
     for scheme in get_args(Scheme):
         changed: dict[str, Any] = {"scheme": scheme, "order": 2 if scheme in MULTISTEP else 1}

@@ -88,7 +88,7 @@ def scan_places(candidates: int, start: float) -> list[float]:
 
 
 def check_budget(budget: int, candidates: int, start: float) -> None:
-    """Raise ValueError unless a budget is enough for the scan and two more; for one candidate 8 always are."""
+    """Raise ValueError unless a budget is enough for the scan and two more; 8 are always enough for one candidate."""
     least = candidates * len(scan_places(candidates, start)) + 2
     if budget < least:
         raise ValueError(
