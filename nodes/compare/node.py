@@ -52,7 +52,7 @@ class LMLCompare(choice.Corrected):
         job = Job(**given)
         host.check_filled(job.latent_image)
         settings, calls = job.scaled(), host.calls_a_step(sampler_name)
-        fewer = max(job.steps // calls, 1)
+        fewer = (job.steps - 1) // calls + 1  # the last step makes one call
         progress = host.running.Progress(job.model, job.steps + fewer)
         first, second = Run(host.LML, settings, job.steps, job.cfg), Run(sampler_name, None, fewer, job.cfg)
         second.plan(job)  # what is wrong with its schedule is said before the first is made
