@@ -48,6 +48,10 @@ BAD_FOLDERS = {
         r"down_block_types has SkipDownBlock2D; DownBlock2D or AttnDownBlock2D is understood",
     ),
     "lengths": (lambda at: change(at / "unet/config.json", block_out_channels=[16]), r"must be of one length"),
+    "learned variance": (
+        lambda at: change(at / "unet/config.json", out_channels=6),
+        r"out_channels is 6 and in_channels 3; they must be the same",
+    ),
     "no size": (lambda at: change(at / "unet/config.json", sample_size=None), r"does not say sample_size"),
     "other widths": (
         lambda at: change(at / "unet/config.json", block_out_channels=[16, 24, 64]),

@@ -57,6 +57,11 @@ def read_unet(folder: Path) -> tuple[UNetConfig, dict[str, Tensor]]:
     config = _config(found / CONFIG, UNetConfig, UNET_FIXED, UNET_BLOCKS)
     if not config.sample_size:
         raise ValueError(f"{found / CONFIG} does not say sample_size, the size of the latent. Write it into the file.")
+    if config.out_channels != config.in_channels:
+        raise ValueError(
+            f"{found / CONFIG}: out_channels is {config.out_channels} and in_channels {config.in_channels}; "
+            "they must be the same. A model that also predicts a variance is not understood."
+        )
     return config, read_weights(found)
 
 
