@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 MOST = 1e18
-"""What is larger than this is infinite, what is smaller than its reciprocal 0, even in float64; its square is still a
-float32."""
+"""What is larger than this counts as infinite, what is smaller than its reciprocal as 0, even in float64; its square
+still fits into float32."""
 
 Damping = tuple[float | Tensor, float]
 """lambda in units of <u, u>, a number or `[B, 1, ...]`, and what each unit of tan^2 adds to it."""
@@ -78,6 +78,7 @@ def correct(
         step: `[B, ...]`, the vector u to correct, any rank from 2.
         previous: `[B, ...]`, the vector p of the step before, not corrected.
         damping: lambda >= 0 in the units of `|u|^2`, a number or one per sample as `[B]`. 0 is the limit from above.
+            A tensor below 0 counts as 0: to look at its numbers would be to wait for the device.
         kappa: kappa in [0, 1], the share of `previous` in the Hessian.
         weight: broadcastable to `step`, in [0, 1]: how much each element counts in the norms and is corrected.
             Elements of weight 0 are returned as they are.
@@ -86,7 +87,7 @@ def correct(
         `[B, ...]` in the dtype of `step`, of the same (weighted) length per sample.
 
     Raises:
-        ValueError: a shape, `damping` or `kappa` is out of range.
+        ValueError: a shape is wrong, or a number is out of range.
 
     Source: arXiv 2505.24222, Algorithm 1; closed form as in the head of this module.
     """
@@ -99,6 +100,11 @@ def correct(
     check_kappa(kappa)
     if not isinstance(damping, Tensor):
         check_damping(damping)
+    elif damping.shape != step.shape[:1]:
+        raise ValueError(
+            f"damping (λ) has shape {tuple(damping.shape)}; it must be a number, or as many as there are samples, "
+            f"{len(step)}."
+        )
     if kappa == 0:
         return step
     wide = step.to(torch.promote_types(step.dtype, torch.float32))

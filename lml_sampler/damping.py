@@ -13,7 +13,7 @@ extrapolating it does harm: there the correction all but ends.
 """
 
 MOST_DAMPING = 1e30
-"""Above it the correction is nothing in float64 even, and float32 soon has no number for it."""
+"""Above it the correction is 0 even in float64, and float32 soon has no number for it."""
 
 
 def relative_damping(settings: LMLSettings) -> tuple[float, float]:

@@ -23,7 +23,7 @@ SAME_LEVEL = 1e-5
 """Relative difference below which two sigmas are one: they come through exp and log in float32."""
 
 NO_SIGNAL = 2e-6
-"""Below this alpha a flow model's level is pure noise: its sigma, which a shift has rounded in float32, means 1."""
+"""Below this alpha a flow model's level counts as pure noise: its sigma is 1 up to the rounding of a shift."""
 
 
 def check_parametrization(parametrization: str) -> None:

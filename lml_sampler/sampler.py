@@ -67,8 +67,8 @@ def sample_lml(
         `[B, ...]`, the state at `sigmas[-1]`; `x` itself if there is no step to take.
 
     Raises:
-        ValueError: before the first model call, if the schedule is none or does not fit the settings, `sigma_min` is
-            no level or `parts` are not those of `x`; after a call that answers in another shape.
+        ValueError: before the first model call, if `sigmas` is not a schedule or does not fit the settings, `sigma_min`
+            is not a level, or `parts` are not those of `x`; after a call that answers in another shape.
         FloatingPointError: the model gave NaN or Inf; names the first such step and its sigma. See `FiniteWatch`.
 
     Source: arXiv 2505.24222, Algorithm 1.

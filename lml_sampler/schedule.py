@@ -20,11 +20,12 @@ MIDDLE = 1.65
 """sigma / alpha at half the share where there is no shift: SD's own 1,000 levels have it in their middle."""
 
 START = 0.6
-"""How much slower the start is, from 0 (even shares) to 1. Less is further off on eps networks of a large sigma_max."""
+"""How much slower the start is, from 0 (even shares) to 1. With less, eps networks of a large sigma_max
+are further off."""
 
 LAST = 3.0
-"""The share of the last step is about this / N^2. With 2 typical samples are closer, and of exact problems at 8 steps
-more end elsewhere; with 4 networks are further off."""
+"""The share of the last step is about this / N^2. With 2, typical samples are closer, but more of them end elsewhere on
+exact problems at 8 steps; with 4, networks are further off."""
 
 
 def lml_schedule(
@@ -34,8 +35,8 @@ def lml_schedule(
 
     Args:
         steps: model calls, 1 or more.
-        sigma_min: the smallest level that the model knows, 0 or more. The shares end there; the last step goes to 0,
-            which the sampler `auto` ends there too.
+        sigma_min: the smallest level that the model knows, 0 or more. The shares end there. The last step goes on to 0,
+            but the scheme `auto` ends it at sigma_min too.
         sigma_max: the first level, for `flow` at most 1 (a little more is rounding and counts as 1).
         parametrization: of the model.
         shift: of a flow model. None for the others.

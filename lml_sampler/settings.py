@@ -138,9 +138,7 @@ class LMLSettings:
     def corrects(self, step: int, steps: int) -> bool:
         """Whether step number `step` (from 0) of `steps` is corrected."""
         inside = self.start_percent <= step / steps < self.end_percent
-        if self.kappa == 0 or not inside:
-            return inside and not self.neutral
-        return self.kappa * self.kappa_factor(step, steps) > 0
+        return inside and not self.neutral and self.kappa_factor(step, steps) > 0
 
     def kappa_factor(self, step: int, steps: int) -> float:
         """The value of the kappa curve at step number `step` (from 0) of `steps`."""
@@ -169,8 +167,9 @@ def _check_curve(points: Any) -> None:
             raise ValueError(f"kappa_curve has {value!r}, which is no number. {remedy}")
     if any(not 0 <= share <= 1 for share in shares) or any(a >= b for a, b in itertools.pairwise(shares)):
         raise ValueError(f"kappa_curve has the shares {shares}; they must rise within [0, 1]. {remedy}")
-    if any(not 0 <= factor <= 1 for factor in factors):
-        raise ValueError(f"kappa_curve has the factors {factors}; they must be within [0, 1]. {remedy}")
+    for factor in factors:
+        if not 0 <= factor <= 1:
+            raise ValueError(f"kappa_curve has the factor {factor}; it must be within [0, 1]. {remedy}")
 
 
 def _check_choice(name: str, value: object, choices: Any) -> None:

@@ -39,6 +39,30 @@ def test_both_pictures_are_those_of_the_samplers(
     assert text == f"LML and {sampler}{note} differ by {rms(own - other):.1%} (RMS)."
 
 
+@pytest.mark.filterwarnings(
+    "ignore:To copy construct from a tensor", "ignore:Should have tb<=t1", "ignore:__array_wrap__"
+)
+def test_every_sampler_makes_the_calls_that_it_is_said_to_make(pack: ModuleType, linked: Linked) -> None:
+    """Counted. dpm_adaptive chooses its own steps."""
+    import comfy.samplers
+
+    calls: list[int] = []
+
+    def counted(apply: Any, given: dict[str, Any]) -> Tensor:
+        calls.append(1)
+        return apply(given["input"], given["timestep"], **given["c"])
+
+    def made(name: str, steps: int) -> int:
+        calls.clear()
+        built_in(around_the_model(linked, counted), name, seed=1, steps=steps, cfg=1.0, scheduler="normal")
+        return len(calls)
+
+    for name in set(comfy.samplers.SAMPLER_NAMES) - {"dpm_adaptive"}:
+        few, many = made(name, 4), made(name, 6)
+        assert many - few == 2 * pack.nodes.host.calls_a_step(name), name
+        assert many <= 5 * pack.nodes.host.calls_a_step(name) + 1, name
+
+
 def test_a_scheduler_that_fails_at_the_steps_of_the_other_is_named(pack: ModuleType, linked: Linked) -> None:
     """Before LML has made its picture for nothing. ComfyUI's kl_optimal divides 0 by 0 at one step."""
     with pytest.raises(ValueError, match=r"scheduler is 'kl_optimal', which fails at this number of steps \(1\)"):

@@ -108,10 +108,14 @@ def test_what_the_mask_leaves_out_neither_counts_nor_changes() -> None:
         ((torch.ones(2, 3), torch.ones(2, 3), 1.0, 1.5), r"kappa \(κ\) is 1.5; it must be within \[0, 1\]"),
         ((torch.ones(2, 3), torch.ones(2, 3), 1.0, float("nan")), r"kappa \(κ\) is nan"),
         ((torch.ones(2, 3), torch.ones(2, 4), 1.0, 0.5), r"previous has shape \(2, 4\) and step \(2, 3\)"),
+        (
+            (torch.ones(2, 3), torch.ones(2, 3), torch.ones(3), 0.5),
+            r"damping \(λ\) has shape \(3,\); it must be a number",
+        ),
         ((torch.ones(3), torch.ones(3), 1.0, 0.5), r"step has shape \(3,\); it needs a batch axis"),
     ],
 )
-def test_bad_input_is_named(inputs: tuple[Tensor, Tensor, float, float], message: str) -> None:
+def test_bad_input_is_named(inputs: tuple[Tensor, Tensor, float | Tensor, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         correct(*inputs)
 

@@ -33,6 +33,12 @@ def test_a_curve_of_ones_a_constant_and_a_window_are_what_they_say(fields: dict[
     assert not torch.allclose(fading, plain)
 
 
+def test_where_the_curve_is_zero_no_arithmetic_is_noise() -> None:
+    released = {"scheme": "ddim", "damping_mode": "absolute", "arithmetic": "released_float32", "damping": 1e-3}
+    for kappa in (0.0, 1e-5):
+        assert torch.equal(run(kappa=kappa, kappa_curve=((0.0, 0.0),), **released), run(scheme="ddim", kappa=0.0))
+
+
 def test_each_step_has_its_kappa() -> None:
     recorder = Recorder()
     rising = ((0.0, 0.0), (1.0, 1.0))

@@ -66,6 +66,13 @@ def test_what_a_killed_process_has_left_is_cleared_away(files: ModuleType, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == [".young.part", "mine.json"]
 
 
+def test_others_may_read_what_is_saved(files: ModuleType, tmp_path: Path) -> None:
+    """Whoever the system lets read new files of this person: a preset is there to be shared."""
+    (tmp_path / "new").touch()
+    path, _ = files.save(tmp_path, "mine", LMLSettings(), "", replace=False)
+    assert path.stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -101,7 +108,7 @@ BROKEN = {
     content(settings={"kapa": 0.5}): "settings.kapa is unknown; known are scheme",
     content(settings={"order": 1.5}): "settings.order is 1.5, which is not a whole number",
     content(settings={"damping": 10**400}): r"damping \(λ\) is inf",
-    content(settings={"kappa_curve": [[0, 10**400]]}): "kappa_curve has the factors",
+    content(settings={"kappa_curve": [[0, 10**400]]}): "kappa_curve has the factor 1000",
     content(settings={"kappa_curve": [[0, "1"]]}): "kappa_curve has '1', which is no number",
     content(settings={"scheme": ["ddim"]}): "settings.scheme is .'ddim'., which is not a text",
     content(settings={"scheme": "rk4"}): "scheme is 'rk4'; choose one of",

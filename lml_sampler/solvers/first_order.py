@@ -32,7 +32,8 @@ def suits_first_order(settings: LMLSettings, weight: Tensor | None) -> bool:
 
 
 class FirstOrderSolver:
-    """
+    """All first-order schemes in one form.
+
     x_t = ratio x + gain v    v the corrected noise prediction (ratio = alpha_t / alpha_s) or velocity (ratio = 1),
                               both times sigma_s, which spares a division of the whole latent
     """

@@ -2,7 +2,7 @@
 
 CALLS_A_STEP = {
     "heun": 2,
-    "heunpp2": 2,
+    "heunpp2": 3,
     "dpm_2": 2,
     "dpm_2_ancestral": 2,
     "dpmpp_2s_ancestral": 2,
@@ -14,7 +14,7 @@ CALLS_A_STEP = {
     "seeds_3": 3,
     "sa_solver_pece": 2,
 }
-"""Those that make more than one; on the last step most make one."""
+"""Those that make more than one; on the last step all make one, and heunpp2 two on the step before it."""
 
 
 def calls_a_step(sampler_name: str) -> int:

@@ -20,7 +20,7 @@ FOLDER = "diffusers"
 
 
 def folders(accept: Callable[[Path], bool]) -> list[str]:
-    """Names of the folders under models/diffusers that are accepted, relative to it; nothing is looked for in them."""
+    """Names of the accepted folders under models/diffusers, relative to it; nothing inside a model is offered."""
     found = set()
     for root in map(Path, _roots()):
         for path, inner, files in os.walk(root, followlinks=True):
@@ -45,7 +45,7 @@ def folder(name: str | None) -> Path:
 
 
 def check_choice(name: str | None, accept: Callable[[Path], bool]) -> None:
-    """See that there is a folder of the name; None stands for one that is connected, or an empty list.
+    """See that there is a folder of the name; it is None if it comes by a link, or if the list is empty.
 
     Raises:
         ValueError: there is none of that name, or none at all.

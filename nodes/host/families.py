@@ -30,7 +30,7 @@ def parametrization(model_sampling: Any) -> Parametrization:
 
 
 def smallest_sigma(model_sampling: Any) -> float:
-    """The smallest noise level that a model knows; 0 if it tells none that could be one (a flow of shift 0)."""
+    """The smallest noise level that a model knows; 0 if what it says cannot be one (a flow of shift 0)."""
     smallest = float(model_sampling.sigma_min)
     most = 1.0 if is_flow_sampling(model_sampling) else float("inf")
     return smallest if 0 <= smallest < most else 0.0

@@ -1,8 +1,8 @@
 """Files in the user folder: there whole, or as they were before, on a full disk and when the process is killed."""
 
 import os
-import tempfile
 import time
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,15 +26,15 @@ def write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _delete_leftovers(path.parent)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=ENDING)
+        temporary = path.with_name(f".{uuid.uuid4().hex}{ENDING}")  # tempfile's are for their owner's eyes alone
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise OSError(

@@ -47,7 +47,7 @@ def add_to_scheduler_list() -> bool:
 
 
 def _append(*lists: list[str]) -> None:
-    """Name the entry in lists that are one, unless another pack has put a new one in the place of the first."""
+    """Add the name to lists that are one and the same, unless another pack has put a new one in the place of one."""
     for names in lists:
         if LML not in names:
             names.append(LML)

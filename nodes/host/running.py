@@ -57,7 +57,7 @@ class Progress:
 
 
 def recover(error: Exception) -> None:
-    """Give back memory after a run that failed for want of it, for the next one."""
+    """After a run that failed for want of memory, give it back for the next one."""
     if isinstance(error, comfy.model_management.OOM_EXCEPTION):
         comfy.model_management.unload_all_models()
         comfy.model_management.soft_empty_cache()

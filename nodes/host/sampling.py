@@ -33,7 +33,8 @@ def sample(
     """
     if math.isnan(cfg):  # which ComfyUI's check of the range lets through
         raise ValueError("cfg is nan; it must be a number from 0 to 100. 1 switches the guidance off.")
-    result, samples, noise = _prepare(model, latent, seed)
+    result, samples = _prepare(model, latent)
+    noise = comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
     result["samples"] = comfy.sample.sample_custom(
         model,
         noise if add_noise else noise * 0,
@@ -53,7 +54,7 @@ def sample(
 
 def sample_guided(guider: Any, sampler: Any, sigmas: Tensor, noise: Any, latent: dict[str, Any]) -> dict[str, Any]:
     """Sample a LATENT with a GUIDER, as SamplerCustomAdvanced does."""
-    result, samples, _ = _prepare(guider.model_patcher, latent, noise.seed)
+    result, samples = _prepare(guider.model_patcher, latent)
     samples = guider.sample(
         noise.generate_noise({**latent, "samples": samples}),
         samples,
@@ -68,16 +69,15 @@ def sample_guided(guider: Any, sampler: Any, sigmas: Tensor, noise: Any, latent:
     return result
 
 
-def _prepare(model: Any, latent: dict[str, Any], seed: int) -> tuple[dict[str, Any], Tensor, Tensor]:
-    """The LATENT to give back, the samples as the model takes them, and the noise of a seed."""
+def _prepare(model: Any, latent: dict[str, Any]) -> tuple[dict[str, Any], Tensor]:
+    """The LATENT to give back, and the samples as the model takes them."""
     ratios = {
         name: latent.get(name)
         for name in ("downscale_ratio_spacial", "downscale_ratio_temporal")
         if name in inspect.signature(comfy.sample.fix_empty_latent_channels).parameters
     }
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
-    noise = comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
-    return {key: value for key, value in latent.items() if not key.startswith("downscale_ratio_")}, samples, noise
+    return {key: value for key, value in latent.items() if not key.startswith("downscale_ratio_")}, samples
 
 
 def _preview(model: Any, sigmas: Tensor) -> Any:

@@ -64,7 +64,7 @@ def handler(model_sampling: Any, steps: int) -> Tensor:
     parametrization, shift = families.parametrization(model_sampling), None
     if parametrization == "flow":
         middle = float(model_sampling.percent_to_sigma(0.5))
-        # A shift so large that its middle is rounded to pure noise is one of 10 million.
+        # A shift so large that its middle is rounded to pure noise counts as 10 million.
         shift = middle / max(1 - middle, 1e-7)
     return torch.FloatTensor(lml_schedule(steps, smallest, largest, parametrization, shift))
 
