@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import FULL
 from demo_runs import Linked, built_in, lml, tiny_model
+from torch import Tensor
 
 from lml_sampler import LMLSettings
 
@@ -17,6 +18,8 @@ pytestmark = pytest.mark.every_host
 STEPS = 6
 IMAGE = (4, 8, 8)
 RANKS = {"audio": (4, 24), "image": IMAGE, "video": (4, 3, 8, 8)}
+FLOWS = ("FLOW", "FLUX", "FLOW_AV")
+"""Model types whose states are (1 - sigma) x0 + sigma noise, of older and newer ComfyUI."""
 Shape = tuple[int, ...]
 NARROW = (torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
 Model = tuple[Any, Any]
@@ -68,6 +71,32 @@ def test_every_model_type_of_the_host(pack: ModuleType, build: Callable[..., Mod
     for kind in ModelType.__members__:
         with subtests.test(kind):
             check(pack, build(kind), latent_of(IMAGE))
+
+
+def test_where_a_run_begins_tells_what_its_sigmas_mean(pack: ModuleType, build: Callable[..., Model]) -> None:
+    """Models that go from one picture to another have the class of the flows, and none of their states."""
+    from comfy import model_sampling
+    from comfy.model_base import ModelType
+
+    class ByVelocity(model_sampling.ModelSamplingDiscreteFlow, model_sampling.CONST):
+        """As in newer ComfyUI: the whole way to the picture, from the one before."""
+
+        def calculate_denoised(self, sigma: Tensor, model_output: Tensor, model_input: Tensor) -> Tensor:
+            return model_input - model_output
+
+        def noise_scaling(self, sigma: Tensor, noise: Tensor, latent_image: Tensor, *_: Any) -> Tensor:
+            return latent_image
+
+    known = {kind: build(kind)[0].get_model_object("model_sampling") for kind in ModelType.__members__}
+    means = {kind: pack.nodes.host.families.parametrization(sampling) for kind, sampling in known.items()}
+    assert {kind for kind, meaning in means.items() if meaning == "flow"} == set(FLOWS) & set(known)
+    assert pack.nodes.host.families.parametrization(ByVelocity()) == "ve"
+    patcher, positive = build("FLOW")
+    patcher.add_object_patch("model_sampling", ByVelocity())
+    picture = {"samples": torch.randn(2, *IMAGE, generator=torch.Generator().manual_seed(9))}
+    check(pack, (patcher, positive), picture)
+    once = run(pack, (patcher, positive), picture, steps=1)
+    assert torch.equal(once, euler((patcher, positive), picture, steps=1))
 
 
 @pytest.mark.parametrize(

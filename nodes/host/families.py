@@ -3,7 +3,7 @@
 from typing import Any
 
 import comfy.k_diffusion.sampling as k_diffusion_sampling
-import comfy.model_sampling
+import torch
 from torch import Tensor
 
 from ...lml_sampler.parametrization import Parametrization, level_of
@@ -17,11 +17,12 @@ def is_flow(model: Any) -> bool:
 def is_flow_sampling(model_sampling: Any) -> bool:
     """Whether the states are (1 - sigma) x0 + sigma noise.
 
-    ComfyUI's classes say it, its numbers are rounded: the largest sigma of a flow model may be above 1. Its image to
-    image flow models (WAN 2.1 FlowRVS) are a CONST by class, but go from one picture to another at sigmas up to 15.
+    What is left of a picture at half the noise tells it. The class does not: ComfyUI's models that go from one picture
+    to another (WAN 2.1 FlowRVS) are a CONST too, but begin at a picture. Nor do the sigmas: rounding may make the
+    largest one of a flow model more than 1.
     """
-    image_to_image = getattr(comfy.model_sampling, "IMG_TO_IMG_FLOW", ())  # older hosts have none
-    return isinstance(model_sampling, comfy.model_sampling.CONST) and not isinstance(model_sampling, image_to_image)
+    picture = torch.ones(1, 1)
+    return float(model_sampling.noise_scaling(torch.tensor(0.5), torch.zeros(1, 1), picture)) == 0.5
 
 
 def parametrization(model_sampling: Any) -> Parametrization:
