@@ -94,8 +94,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def revived(killed: Path) -> Iterator[Client]:
-    """The same ComfyUI, started again; its log stays smaller than a plot."""
-    with comfyui(killed, ["--verbose", "ERROR"]) as client:
+    """The same ComfyUI, started again."""
+    with comfyui(killed) as client:
         yield client
 
 
