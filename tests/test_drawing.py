@@ -124,6 +124,14 @@ def test_a_sheet_holds_pictures_messages_and_labels(pack: ModuleType) -> None:
     assert has(sheet, sheets.FAILED) > 1000 and has(sheet, sheets.ALARM) > 50 and has(sheet, sheets.INK) > 100
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_message_stands_for_pictures_of_any_kind(pack: ModuleType, channels: int) -> None:
+    """Some VAEs also decode how opaque a picture is."""
+    like = torch.zeros(2, 48, 64, channels)
+    shown = pack.nodes.pictures.runs.message("it failed", like)
+    assert shown.shape == like.shape and (shown[..., 3:] == 1).all() and shown[..., :3].std() > 0.05
+
+
 @pytest.mark.parametrize("side", [64, 256, 1024])
 def test_messages_are_as_large_as_fits(pack: ModuleType, side: int) -> None:
     card = pack.nodes.pictures.contact_sheet.message_card(

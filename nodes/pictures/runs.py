@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
+from torch.nn import functional
 
 from ...lml_sampler import LMLSettings
 from .. import host
@@ -36,7 +37,7 @@ class Run:
 
 
 def pictures(job: Job, vae: Any, run: Run, callback: Any) -> Tensor:
-    """The pictures of one run on the CPU, `[N, height, width, 3]`.
+    """The pictures of one run on the CPU, `[N, height, width, 3]`, or 4 with how opaque they are.
 
     Raises:
         ValueError: they are no pictures, or not finite; or whatever the run raises.
@@ -70,6 +71,6 @@ def attempt(job: Job, vae: Any, run: Run, callback: Any) -> Tensor | str:
 
 
 def message(reason: str, like: Tensor) -> Tensor:
-    """Why there are no pictures, in the shape of some, `[N, height, width, 3]`."""
-    card = contact_sheet.message_card(reason, (like.shape[2], like.shape[1]))
-    return drawing.to_tensor(card).expand(like.shape)
+    """Why there are no pictures, in the shape of some, `[N, height, width, 3]`, or 4 with how opaque they are."""
+    card = drawing.to_tensor(contact_sheet.message_card(reason, (like.shape[2], like.shape[1])))
+    return functional.pad(card, (0, like.shape[3] - 3), value=1.0).expand(like.shape)
