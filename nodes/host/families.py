@@ -21,8 +21,8 @@ def is_flow_sampling(model_sampling: Any) -> bool:
     to another (WAN 2.1 FlowRVS) are a CONST too, but begin at a picture. Nor do the sigmas: rounding may make the
     largest one of a flow model more than 1.
     """
-    picture = torch.ones(1, 1)
-    return float(model_sampling.noise_scaling(torch.tensor(0.5), torch.zeros(1, 1), picture)) == 0.5
+    picture = torch.ones(1, 1, 1, 1)  # of the usual rank: newer ones look at its size
+    return float(model_sampling.noise_scaling(torch.tensor(0.5), torch.zeros_like(picture), picture)) == 0.5
 
 
 def parametrization(model_sampling: Any) -> Parametrization:
