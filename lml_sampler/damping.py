@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from .correction import Damping
+from .correction import MOST, Damping
 from .settings import LMLSettings
 
 TURN_SENSITIVITY = 10.0
@@ -11,6 +11,10 @@ TURN_SENSITIVITY = 10.0
 The path turns little without guidance, strongly in the first steps with it and on every last step (sigma to 0), where
 extrapolating it does harm: there the correction all but ends.
 """
+
+DOUBT_SENSITIVITY = 1000.0
+"""How much a sampler that looks ahead itself adds to the damping around it. A multistep sampler adds half of the last
+change of the prediction to it, which is a doubt of 1/4: the correction all but ends."""
 
 MOST_DAMPING = 1e30
 """Above it the correction is 0 even in float64, and float32 soon has no number for it."""
@@ -42,3 +46,10 @@ def any_damping(settings: LMLSettings, energy: Tensor) -> Damping:
     if settings.damping_mode == "absolute":
         return settings.damping / energy, 0.0
     return relative_damping(settings)
+
+
+def doubted(damping: Damping, settings: LMLSettings, doubt: Tensor) -> Damping:
+    """The damping around a sampler that may look ahead itself; `doubt` 0 or more, `[B, 1, ...]`."""
+    relative, sensitivity = damping
+    most = min(settings.damping * DOUBT_SENSITIVITY, MOST)
+    return (doubt * most).clamp_(max=MOST) + relative, sensitivity

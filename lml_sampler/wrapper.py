@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .correction import measure_turn, turn_away
-from .damping import any_damping
+from .correction import MOST, measure_turn, nonzero, squared_length, turn_away
+from .damping import any_damping, doubted
 from .parametrization import SAME_LEVEL, Parametrization, check_parametrization
 from .sampler import DEFAULT_SETTINGS
 from .settings import LMLSettings
@@ -27,10 +27,18 @@ REMEMBERED = 3
 class Evaluation(NamedTuple):
     """One model call of a run."""
 
+    state: Tensor
+    """x, `[B, ...]`."""
+    denoised: Tensor
+    """D, the model's answer, `[B, ...]`."""
+    told: Tensor
+    """D', what the sampler was told, `[B, ...]`."""
     noise: Tensor
     """The noise prediction before its correction, `[B, ...]`."""
     sigma: Tensor
     """`[B, 1, ...]`."""
+    ahead: Tensor
+    """How far the sampler's move to here is from a plain step, `[B, 1, ...]`; unknown is far."""
 
 
 def wrap_sampler(
@@ -55,10 +63,15 @@ def wrap_sampler(
     - The same sigma again (Heun's next step, PECE): the point was only moved, so p stays the call before both.
     - Back up (Heun++, a rejected step, restarts): calls that now lie ahead do not count.
 
-    **Noise.** A step that adds fresh noise (ancestral, SDE) turns the direction by it, and the rule is the same: p is
-    still an earlier prediction of the model. The `adaptive` mode sees the turn and corrects such steps little, the
-    `relative` one corrects them fully. (Measured on an exact mixture: a p that is blind to the noise, the previous
-    denoised prediction seen from the present state, was worse.)
+    **What the sampler does itself.** A sampler that looks ahead (multistep, Heun, predictor and corrector) must not be
+    made to look ahead twice, and fresh noise (ancestral, SDE) is no turn of the path. Both are seen from where the
+    sampler went: from p to here it moved as if it had been told M,
+
+        x = alpha M + sigma / sigma_p (x_p - alpha_p M)
+
+    and a plain step has M = D'_p. So the damping grows with lambda |M - D'_p|^2 / |D - D_p|^2, the larger one of the
+    last two moves: every second call of Heun's method comes after a plain one, and so does the second call of a
+    multistep run. lambda = 0 corrects every call.
 
     Samplers that read the unconditional prediction by a function of their own in `model_options` (CFG++) read it as
     the model made it; only what the model call returns is corrected. At sigma 0, and at sigma 1 of a flow model, where
@@ -138,34 +151,63 @@ class CorrectedModel:
         """The corrected denoised prediction; x `[B, ...]`, sigma `[B]`."""
         denoised = self._model(x, sigma, **extra_args)
         sigma = sigma.reshape(-1, *[1] * (x.ndim - 1))
-        alpha = torch.ones_like(sigma) if self._parametrization == "ve" else 1 - sigma
-        noise = (x - alpha * denoised) / torch.where(sigma > 0, sigma, 1)
-        past = tuple(one for one in self._past if one.noise.shape == noise.shape)
-        self._past = (Evaluation(noise, sigma), *past)[:REMEMBERED]
-        if not past:
-            return denoised
-        previous, weight = self._previous(noise, sigma, past), extra_args.get("denoise_mask")
-        split = [split_parts(each, self._parts) for each in (noise, previous, weight)]
-        corrected = torch.cat([self._turn_away(*each) for each in zip(*split, strict=True)], -1)
+        noise = (x - self._alpha(sigma) * denoised) / torch.where(sigma > 0, sigma, 1)
+        # A copy of x: a sampler may go on in place.
+        here = Evaluation(x.clone(), denoised, denoised, noise, sigma, torch.full_like(_wide(sigma), MOST))
+        past = tuple(one for one in self._past if one.state.shape == x.shape)
+        if past:
+            here = self._corrected(here, past, extra_args.get("denoise_mask"))
+        self._past = (here, *past)[:REMEMBERED]
+        return here.told
+
+    def _corrected(self, here: Evaluation, past: tuple[Evaluation, ...], weight: Tensor | None) -> Evaluation:
+        """With D' and how far the move was from a plain one."""
+        previous = _previous(here, past)
+        ahead = self._ahead(here, previous, weight)
+        doubt = torch.maximum(ahead, past[0].ahead)
+        turned_from = torch.where(self._inside(here.sigma), previous.noise, here.noise)
+        split = [split_parts(each, self._parts) for each in (here.noise, turned_from, weight)]
+        corrected = torch.cat([self._turn_away(*each, doubt) for each in zip(*split, strict=True)], -1)
         # In this form a call that is not corrected returns the very bits of the model.
-        scale = torch.where(alpha > 0, sigma / torch.where(alpha > 0, alpha, 1), 0)
-        return torch.addcmul(denoised, scale, noise - corrected).to(denoised.dtype)
+        alpha = self._alpha(here.sigma)
+        scale = torch.where(alpha > 0, here.sigma / torch.where(alpha > 0, alpha, 1), 0)
+        told = torch.addcmul(here.denoised, scale, here.noise - corrected).to(here.denoised.dtype)
+        return here._replace(told=told, ahead=ahead)
 
-    def _turn_away(self, noise: Tensor, previous: Tensor, weight: Tensor | None) -> Tensor:
-        dtype = torch.promote_types(noise.dtype, torch.float32)
-        wide = noise.to(dtype)
-        turn = measure_turn(wide, previous.to(dtype), weight)
-        return turn_away(wide, turn, any_damping(self._settings, turn.energy), self._settings.kappa, weight)
+    def _alpha(self, sigma: Tensor) -> Tensor:
+        return torch.ones_like(sigma) if self._parametrization == "ve" else 1 - sigma
 
-    def _previous(self, noise: Tensor, sigma: Tensor, past: tuple[Evaluation, ...]) -> Tensor:
-        """p of the rule in `wrap_sampler`; `noise` itself, from which nothing turns, where there is none."""
-        previous = noise
-        for one in reversed(past):
-            previous = torch.where(one.sigma > sigma * (1 + SAME_LEVEL), one.noise, previous)
+    def _ahead(self, here: Evaluation, previous: Evaluation, weight: Tensor | None) -> Tensor:
+        """|M - D'_p|^2 / |D - D_p|^2 of `wrap_sampler`, `[B, 1, ...]`; 0 where there is no p."""
+        ratio = here.sigma / torch.where(previous.sigma > 0, previous.sigma, 1)
+        left = here.state - self._alpha(here.sigma) * previous.told
+        gap = left - ratio * (previous.state - self._alpha(previous.sigma) * previous.told)
+        changed = (1 - ratio) * (here.denoised - previous.denoised)
+        moved, turned = (squared_length(_wide(vector), weight) for vector in (gap, changed))
+        return (moved / nonzero(turned)).clamp_(max=MOST)
+
+    def _turn_away(self, noise: Tensor, previous: Tensor, weight: Tensor | None, doubt: Tensor) -> Tensor:
+        wide = _wide(noise)
+        turn = measure_turn(wide, _wide(previous), weight)
+        damping = doubted(any_damping(self._settings, turn.energy), self._settings, doubt)
+        return turn_away(wide, turn, damping, self._settings.kappa, weight)
+
+    def _inside(self, sigma: Tensor) -> Tensor:
+        """Whether a call is in the window of the settings, `[B, 1, ...]`."""
         settings, steps = self._settings, len(self._sigmas) - 1
-        if settings.start_percent == 0 and settings.end_percent == 1:
-            return previous
         reached = (self._sigmas >= sigma.unsqueeze(-1) * (1 - SAME_LEVEL)).sum(-1)
         share = (reached - 1).clamp(0, steps - 1) / steps
-        inside = (share >= settings.start_percent) & ((share < settings.end_percent) | (settings.end_percent == 1))
-        return torch.where(inside, previous, noise)
+        return (share >= settings.start_percent) & ((share < settings.end_percent) | (settings.end_percent == 1))
+
+
+def _previous(here: Evaluation, past: tuple[Evaluation, ...]) -> Evaluation:
+    """p of the rule in `wrap_sampler`; `here` itself, from which nothing turns, where there is none."""
+    previous = here
+    for one in reversed(past):
+        behind = one.sigma > here.sigma * (1 + SAME_LEVEL)
+        previous = Evaluation(*(torch.where(behind, *pair) for pair in zip(one, previous, strict=True)))
+    return previous
+
+
+def _wide(vector: Tensor) -> Tensor:
+    return vector.to(torch.promote_types(vector.dtype, torch.float32))

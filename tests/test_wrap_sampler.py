@@ -15,7 +15,7 @@ GAINS = [
     ("dpmpp_2s_ancestral", {"eta": 0.0}, 0.95),
     ("heunpp2", {}, 0.98),
 ]
-"""Samplers, their options, and the ratio of distances that LML with a relative gain of 0.3 stays below."""
+"""Samplers, their options, and the ratio of distances that LML with a gain of 0.3 and λ 0 stays below."""
 WARNINGS = ("ignore:To copy construct from a tensor", "ignore:Should have tb<=t1", "ignore:__array_wrap__")
 """Of ComfyUI's own samplers: dpm_fast, the SDE samplers, ipndm_v and deis."""
 
@@ -49,9 +49,11 @@ def test_every_sampler_of_the_list_is_wrapped_and_with_kappa_zero_is_itself(pack
         inner = comfy.samplers.sampler_object(name)
         bare = sample(pack, model, inner)
         assert torch.equal(sample(pack, model, wrap(pack, inner, kappa=0.0)), bare), name
-        corrected = sample(pack, model, wrap(pack, inner))
-        assert corrected.isfinite().all() and not torch.allclose(corrected, bare, atol=1e-4), name
-        assert torch.equal(sample(pack, model, wrap(pack, inner)), corrected), name
+        for damping in (1.0, 0.0):
+            corrected = sample(pack, model, wrap(pack, inner, damping=damping))
+            assert corrected.isfinite().all(), name
+            assert torch.equal(sample(pack, model, wrap(pack, inner, damping=damping)), corrected), name
+        assert not torch.allclose(corrected, bare, atol=1e-4), name
 
 
 @pytest.mark.filterwarnings(*WARNINGS)
@@ -64,7 +66,7 @@ def test_neither_mask_nor_noise_is_touched(pack: ModuleType, model: Any, name: s
     torch.testing.assert_close(sample(pack, model, wrap(pack, inner, damping=100.0)), bare, atol=0.1, rtol=0.1)
     mask = torch.tensor([[[1.0, 0.0], [1.0, 1.0]]])
     inside = mask.bool()[:, None].expand_as(bare)
-    bare, corrected = (sample(pack, model, sampler, mask=mask) for sampler in (inner, wrap(pack, inner)))
+    bare, corrected = (sample(pack, model, sampler, mask=mask) for sampler in (inner, wrap(pack, inner, damping=0.0)))
     assert torch.equal(corrected[~inside], bare[~inside])
     assert not torch.allclose(corrected[inside], bare[inside], atol=1e-4)
 
@@ -90,6 +92,22 @@ def test_a_sampler_of_another_kind_is_named(pack: ModuleType) -> None:
     for lml in (comfy.samplers.sampler_object("lml"), pack.nodes.host.sampler(pack.lml_sampler.LMLSettings())):
         with pytest.raises(ValueError, match="sampler is lml, which has the correction already"):
             wrap(pack, lml)
+
+
+@pytest.mark.filterwarnings(*WARNINGS)
+def test_as_the_node_begins_it_brings_euler_closer_and_takes_no_sampler_further_off(
+    pack: ModuleType, model: Any
+) -> None:
+    """RMS distance to the converged solution, 5 steps, no guidance. dpm_adaptive ends within its own tolerance."""
+    import comfy.samplers
+
+    solution = sample(pack, model, comfy.samplers.ksampler("heun"), steps=300, batch=100)
+    for name in set(comfy.samplers.SAMPLER_NAMES) - {"lml"}:
+        inner = comfy.samplers.sampler_object(name)
+        bare, corrected = (
+            rms(sample(pack, model, sampler, steps=5, batch=100) - solution) for sampler in (inner, wrap(pack, inner))
+        )
+        assert corrected < (0.95 if name == "euler" else 1.05) * bare + 0.005, name
 
 
 @pytest.mark.parametrize(("name", "options", "bound"), GAINS)

@@ -1,11 +1,12 @@
 """LML around any sampler: which earlier call a call is corrected by, on a hand-written sampler."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 import pytest
 import torch
-from core_runs import LASTING, SIGMAS, euler, run
+from core_runs import LASTING, SIGMAS, euler, rms, run
 from problems import mixture, noise
 from torch import Tensor
 
@@ -38,12 +39,57 @@ def seen_by(levels: list[float], settings: LMLSettings, kind: str = "ve", **extr
     "settings", [LMLSettings(), RELATIVE, LMLSettings(start_percent=0.3, end_percent=0.7)], ids=str
 )
 def test_around_euler_it_is_lml_of_order_one(kind: str, settings: LMLSettings) -> None:
+    """From the third call on, for two moves have to be seen; lambda = 0 waits for none."""
     sigmas = SIGMAS if kind == "ve" else FLOW_SIGMAS
     model, x = mixture(kind).denoise, noise(4, 8) * sigmas[0]
     wrapped = wrap_sampler(euler, settings, kind)(model, x, sigmas)
-    own = dataclasses.replace(settings, scheme="ddim")
+    seen = 2 / (len(sigmas) - 1) if settings.damping > 0 else 0.0
+    own = dataclasses.replace(settings, scheme="ddim", start_percent=max(settings.start_percent, seen))
     torch.testing.assert_close(wrapped, run(model, x, sigmas, settings=own, parametrization=kind))
     assert not torch.allclose(wrapped, euler(model, x, sigmas), rtol=1e-3)
+
+
+def two_step(model: Any, x: Tensor, sigmas: Tensor, **_: Any) -> Tensor:
+    """Euler's steps, each with the change of the prediction that the step before has shown (ve)."""
+    before, passed = None, 0.0
+    for sigma, target in itertools.pairwise(sigmas.tolist()):
+        denoised = model(x, torch.full([len(x)], sigma, dtype=x.dtype))
+        ahead = denoised if before is None else denoised + (denoised - before) * (sigma - target) / passed / 2
+        before, passed = denoised, sigma - target
+        x = ahead + target / sigma * (x - ahead)
+    return x
+
+
+def noisy_euler(model: Any, x: Tensor, sigmas: Tensor, **_: Any) -> Tensor:
+    generator = torch.Generator().manual_seed(3)
+    for step in itertools.pairwise(sigmas):
+        x = euler(model, x, torch.stack(step))
+        x = x + 0.1 * step[1] * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+    return x
+
+
+def euler_in_place(model: Any, x: Tensor, sigmas: Tensor, **_: Any) -> Tensor:
+    x = x.clone()
+    for sigma, target in itertools.pairwise(sigmas.tolist()):
+        x.lerp_(model(x, torch.full([len(x)], sigma, dtype=x.dtype)), 1 - target / sigma)
+    return x
+
+
+def test_a_sampler_may_go_on_in_place() -> None:
+    model, x = mixture("ve").denoise, noise(4, 8) * SIGMAS[0]
+    first, second = (wrap_sampler(sampler)(model, x, SIGMAS) for sampler in (euler, euler_in_place))
+    torch.testing.assert_close(second, first)
+
+
+@pytest.mark.parametrize("sampler", [two_step, noisy_euler])
+def test_a_sampler_that_looks_ahead_or_adds_noise_itself_is_left_as_it_is(sampler: Any) -> None:
+    model, x = mixture("ve").denoise, noise(4, 8) * SIGMAS[0]
+    bare, corrected, forced = (
+        sampler(model, x, SIGMAS) if settings is None else wrap_sampler(sampler, settings)(model, x, SIGMAS)
+        for settings in (None, LMLSettings(), LMLSettings(damping=0.0))
+    )
+    assert rms(forced - bare) > 0.01
+    assert 0 < rms(corrected - bare) < 0.1 * rms(forced - bare)
 
 
 @pytest.mark.parametrize(

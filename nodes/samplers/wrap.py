@@ -17,7 +17,8 @@ class LMLWrapSampler(choice.Corrected):
             display_name="LML Wrap Sampler",
             category=inputs.CATEGORY,
             description="Puts LML around another sampler: each model call is corrected by what the call before it "
-            "has shown. It can help at few steps. Compare before you keep it.",
+            "has shown. It helps a sampler of plain steps, as euler is; one that looks ahead or adds noise itself "
+            "stays nearly as it is.",
             search_aliases=[*inputs.SEARCH_ALIASES, "wrapper", "around", "modify sampler"],
             inputs=[
                 io.Sampler.Input(
