@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quality import grid, measures, summary
+from quality import grid, measures, store, summary
 from quality.grid import Condition, Names, Task, tasks
 from quality.store import Cells, key_of
 from safetensors.torch import save_file
@@ -156,6 +156,15 @@ def test_one_cell_from_end_to_end(work: ModuleType, monkeypatch: pytest.MonkeyPa
     ratio = auto["rms"] / few["rms"]
     assert summary.ratio_to_best(blocks[CONDITION, 5], "LML auto", "rms") == ratio
     assert f"| LML auto | {ratio > 1:d} | {ratio > 1.1:d} | {ratio:.2f} |" in summary.harm_table(blocks)
+
+
+def test_a_kept_figure_goes_by_what_code_does_and_not_by_its_prose(tmp_path: Path) -> None:
+    def hashed(text: str) -> str:
+        (tmp_path / "code.py").write_text(text)
+        return store.hash_of([tmp_path / "code.py"])
+
+    first = hashed('"""One."""\nWIDTH = 1\n"""Of what."""\n')
+    assert hashed('"""Another."""\n# Why.\nWIDTH = 1\n') == first != hashed("WIDTH = 2\n")
 
 
 def test_an_ended_run_goes_on_after_its_last_whole_cell(tmp_path: Path) -> None:

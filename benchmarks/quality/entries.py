@@ -22,8 +22,7 @@ from .published import PUBLISHED
 LEFT_OUT = ("ddim", "lml")
 SA_SOLVER = "sa_solver, eta 0"
 GAINS = (0.2, 0.4)
-WRAPPED = ("dpmpp_2m", "deis", "uni_pc", SA_SOLVER)
-WRAPPED_GAIN = 0.2
+WRAPPED = ("euler", "dpmpp_2m", "deis", "uni_pc", SA_SOLVER)
 PAPER = "LML paper"
 
 Settings = Callable[[bool, int], LMLSettings]
@@ -65,8 +64,12 @@ def _peer(name: str, model_patcher: Any) -> Any:
     return SamplerSASolver.execute(model_patcher, eta=0.0, **defaults, **orders).args[0]
 
 
+def _defaults(flow: bool, steps: int) -> LMLSettings:
+    return LMLSettings()
+
+
 def _gain(gain: float) -> Settings:
-    """ddim, or a sampler that is wrapped, with one gain kappa / (lambda + 1) in every step."""
+    """ddim with one gain kappa / (lambda + 1) in every step."""
     settings = LMLSettings(scheme="ddim", damping_mode="relative", damping=0.0, kappa=gain)
     return lambda flow, steps: settings
 
@@ -76,8 +79,8 @@ def entries() -> dict[str, Entry]:
     """All samplers by name, ComfyUI's first."""
     peers = [name for name in comfy.samplers.SAMPLER_NAMES if name not in LEFT_OUT and not name.endswith("_gpu")]
     found = [Entry(name, "peer", name) for name in (*peers, SA_SOLVER, *PUBLISHED)]
-    found.append(Entry(AUTO, "lml", settings=lambda flow, steps: LMLSettings()))
+    found.append(Entry(AUTO, "lml", settings=_defaults))
     found.append(Entry(PAPER, "lml", settings=lambda flow, steps: paper(flow)))
     found += [Entry(f"LML ddim, g {gain}", "lml", settings=_gain(gain)) for gain in GAINS]
-    found += [Entry(f"LML({name})", "wrapped", name, _gain(WRAPPED_GAIN)) for name in WRAPPED]
+    found += [Entry(f"LML({name})", "wrapped", name, _defaults) for name in WRAPPED]
     return {entry.name: entry for entry in found}

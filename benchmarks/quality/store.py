@@ -1,5 +1,6 @@
 """What is kept between runs: finished cells as JSON lines, converged solutions as arrays."""
 
+import ast
 import hashlib
 import json
 import os
@@ -22,11 +23,21 @@ def key_of(identity: Record) -> str:
 
 
 def hash_of(paths: Iterable[Path]) -> str:
-    """A hash of source files, whatever folder they are in."""
+    """A hash of files, whatever folder they are in; of Python files without comments and docstrings."""
     total = hashlib.sha256()
     for path in sorted(paths):
-        total.update(path.name.encode() + b"\0" + path.read_bytes())
+        total.update(path.name.encode() + b"\0" + (_code(path) if path.suffix == ".py" else path.read_bytes()))
     return total.hexdigest()[:20]
+
+
+def _code(path: Path) -> bytes:
+    return ast.dump(_WithoutProse().visit(ast.parse(path.read_bytes()))).encode()
+
+
+class _WithoutProse(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        prose = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if prose else node
 
 
 class Cells:

@@ -80,7 +80,8 @@ def versions() -> Record:
 @cache
 def zoo_version(problem: str) -> Record:
     """What decides the figures on a network of the zoo."""
-    return {"weights": hash_of([weights_file(problem)])}
+    code = [HERE.parent / "zoo" / f"{name}.py" for name in ("denoiser", "nets", "reference")]
+    return {"weights": hash_of([weights_file(problem), *code])}
 
 
 def versions_of(condition: Condition) -> Record:
