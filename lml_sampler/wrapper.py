@@ -205,7 +205,7 @@ def _previous(here: Evaluation, past: tuple[Evaluation, ...]) -> Evaluation:
     previous = here
     for one in reversed(past):
         behind = one.sigma > here.sigma * (1 + SAME_LEVEL)
-        previous = Evaluation(*(torch.where(behind, *pair) for pair in zip(one, previous, strict=True)))
+        previous = Evaluation(*(torch.where(behind, its, other) for its, other in zip(one, previous, strict=True)))
     return previous
 
 
