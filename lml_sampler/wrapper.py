@@ -167,7 +167,7 @@ class CorrectedModel:
         doubt = torch.maximum(ahead, past[0].ahead)
         turned_from = torch.where(self._inside(here.sigma), previous.noise, here.noise)
         split = [split_parts(each, self._parts) for each in (here.noise, turned_from, weight)]
-        corrected = torch.cat([self._turn_away(*each, doubt) for each in zip(*split, strict=True)], -1)
+        corrected = torch.cat([self._turn_away(doubt, *each) for each in zip(*split, strict=True)], -1)
         # In this form a call that is not corrected returns the very bits of the model.
         alpha = self._alpha(here.sigma)
         scale = torch.where(alpha > 0, here.sigma / torch.where(alpha > 0, alpha, 1), 0)
@@ -186,7 +186,7 @@ class CorrectedModel:
         moved, turned = (squared_length(_wide(vector), weight) for vector in (gap, changed))
         return (moved / nonzero(turned)).clamp_(max=MOST)
 
-    def _turn_away(self, noise: Tensor, previous: Tensor, weight: Tensor | None, doubt: Tensor) -> Tensor:
+    def _turn_away(self, doubt: Tensor, noise: Tensor, previous: Tensor, weight: Tensor | None) -> Tensor:
         wide = _wide(noise)
         turn = measure_turn(wide, _wide(previous), weight)
         damping = doubted(any_damping(self._settings, turn.energy), self._settings, doubt)
