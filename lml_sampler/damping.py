@@ -16,6 +16,9 @@ DOUBT_SENSITIVITY = 1000.0
 """How much a sampler that looks ahead itself adds to the damping around it. A multistep sampler adds half of the last
 change of the prediction to it, which is a doubt of 1/4: the correction all but ends."""
 
+LOOKING_AHEAD = DOUBT_SENSITIVITY / 4
+"""How often lambda counts in a scheme of order 2 or 3, which adds half of the last change itself."""
+
 MOST_DAMPING = 1e30
 """Above it the correction is 0 even in float64, and float32 soon has no number for it."""
 
@@ -26,10 +29,12 @@ def relative_damping(settings: LMLSettings) -> tuple[float, float]:
     relative   lambda + 1                    the same meaning at every size and for every model
     adaptive   lambda (1 + c tan^2) + 1      damped more where the path bends
 
+    A scheme of order 2 or 3 looks ahead itself: lambda counts 250 times.
+
     The 1 bounds the gain: kappa / (lambda + 1) for small turns, as long as u is not shorter than p, so lambda = 0 takes
     the whole last turn once more, and no further.
     """
-    damping = min(settings.damping, MOST_DAMPING)
+    damping = min(settings.damping * (LOOKING_AHEAD if settings.order > 1 else 1.0), MOST_DAMPING)
     return damping + 1, 0.0 if settings.damping_mode == "relative" else damping * TURN_SENSITIVITY
 
 

@@ -7,7 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from core_runs import PLAIN, euler, run
+from core_runs import PLAIN, euler, rms, run
 from diffusers import DPMSolverMultistepScheduler
 from problems import mixture, noise
 from torch import Tensor
@@ -139,3 +139,15 @@ def test_the_plain_solvers_are_those_of_diffusers(options: dict[str, Any], steps
     options = options | PLAIN | {"lower_order_final": steps < 15}
     result = run(problem.denoise, start * scale[0], sigmas, **options)
     torch.testing.assert_close(result / scale[-1], sample, atol=2e-5, rtol=2e-5)
+
+
+@pytest.mark.parametrize("parametrization", ["ve", "flow"])
+@pytest.mark.parametrize("mode", ["adaptive", "relative"])
+@pytest.mark.parametrize("options", SCHEMES, ids=name_of)
+def test_the_correction_takes_no_scheme_further_off(options: dict[str, Any], mode: str, parametrization: str) -> None:
+    """A scheme of order 2 or 3 looks ahead itself; one of order 1 is brought closer."""
+    exact = on_mixture(parametrization, 200, scheme="dpmsolver++", order=2, **PLAIN)
+    plain, corrected = (
+        rms(on_mixture(parametrization, 12, damping_mode=mode, kappa=kappa, **options) - exact) for kappa in (0.0, 1.0)
+    )
+    assert corrected < (0.9 if options["order"] == 1 else 1.02) * plain

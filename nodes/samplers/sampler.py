@@ -84,8 +84,9 @@ class LMLSampler(io.ComfyNode):
                         *map(_multistep, MULTISTEP),
                         _published(),
                     ],
-                    tooltip="auto: right for nearly everything. ddim, dpmsolver, dpmsolver++: the plain samplers "
-                    "with the correction. as published: the paper's λ with κ 0.00001, which gives static.",
+                    tooltip="auto: right for nearly everything. ddim: plain steps with the correction. dpmsolver, "
+                    "dpmsolver++: they look ahead themselves and are corrected very little. as published: the "
+                    "paper's λ with κ 0.00001, which gives static.",
                 ),
                 *inputs.correction_inputs(of_settings=False),
                 *inputs.window_inputs(),
