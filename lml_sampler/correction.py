@@ -107,7 +107,7 @@ def correct(
         )
     if kappa == 0:
         return step
-    wide = step.to(torch.promote_types(step.dtype, torch.float32))
+    wide = widened(step)
     turn = measure_turn(wide, previous.to(wide.dtype), weight)
     if isinstance(damping, Tensor):
         damping = damping.to(turn.energy).reshape(turn.energy.shape)
@@ -172,6 +172,11 @@ def rotation(turn: Turn, damping: Damping, kappa: float) -> Shares:
     own = torch.div(energy, length).sqrt_()
     other = slope.mul_(own)
     return Shares(own.addcmul_(other, overlap), other)
+
+
+def widened(vector: Tensor) -> Tensor:
+    """In float32, or as it is where that is wider."""
+    return vector.to(torch.promote_types(vector.dtype, torch.float32))
 
 
 def inner(first: Tensor, second: Tensor, weight: Tensor | None = None, product: Tensor | None = None) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import trange
 
+from .correction import widened
 from .diagnostics import Recorder
 from .finite import FiniteWatch
 from .parametrization import Level, Parametrization, schedule, smallest_level
@@ -81,7 +82,7 @@ def sample_lml(
     if settings.stochastic and noise_sampler is None:
         noise_sampler = seeded_noise_sampler(x, extra_args.get("seed"))
     rows = sigmas.to(x).unsqueeze(-1).repeat(1, x.shape[0])
-    state = x.to(torch.promote_types(x.dtype, torch.float32))
+    state = widened(x)
     stepper = Stepper(settings, state, extra_args.get("denoise_mask"), parts)
     audience = Audience(levels, x.device, settings, callback, recorder, cond_denoised)
     for i in trange(len(levels) - 1, disable=disable):

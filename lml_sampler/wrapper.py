@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .correction import MOST, measure_turn, nonzero, squared_length, turn_away
+from .correction import MOST, measure_turn, nonzero, squared_length, turn_away, widened
 from .damping import any_damping, doubted
 from .parametrization import SAME_LEVEL, Parametrization, check_parametrization
 from .sampler import DEFAULT_SETTINGS
@@ -153,7 +153,7 @@ class CorrectedModel:
         sigma = sigma.reshape(-1, *[1] * (x.ndim - 1))
         noise = (x - self._alpha(sigma) * denoised) / torch.where(sigma > 0, sigma, 1)
         # A copy of x: a sampler may go on in place.
-        here = Evaluation(x.clone(), denoised, denoised, noise, sigma, torch.full_like(_wide(sigma), MOST))
+        here = Evaluation(x.clone(), denoised, denoised, noise, sigma, torch.full_like(widened(sigma), MOST))
         past = tuple(one for one in self._past if one.state.shape == x.shape)
         if past:
             here = self._corrected(here, past, extra_args.get("denoise_mask"))
@@ -183,12 +183,12 @@ class CorrectedModel:
         left = here.state - self._alpha(here.sigma) * previous.told
         gap = left - ratio * (previous.state - self._alpha(previous.sigma) * previous.told)
         changed = (1 - ratio) * (here.denoised - previous.denoised)
-        moved, turned = (squared_length(_wide(vector), weight) for vector in (gap, changed))
+        moved, turned = (squared_length(widened(vector), weight) for vector in (gap, changed))
         return (moved / nonzero(turned)).clamp_(max=MOST)
 
     def _turn_away(self, doubt: Tensor, noise: Tensor, previous: Tensor, weight: Tensor | None) -> Tensor:
-        wide = _wide(noise)
-        turn = measure_turn(wide, _wide(previous), weight)
+        wide = widened(noise)
+        turn = measure_turn(wide, widened(previous), weight)
         damping = doubted(any_damping(self._settings, turn.energy), self._settings, doubt)
         return turn_away(wide, turn, damping, self._settings.kappa, weight)
 
@@ -207,7 +207,3 @@ def _previous(here: Evaluation, past: tuple[Evaluation, ...]) -> Evaluation:
         behind = one.sigma > here.sigma * (1 + SAME_LEVEL)
         previous = Evaluation(*(torch.where(behind, its, other) for its, other in zip(one, previous, strict=True)))
     return previous
-
-
-def _wide(vector: Tensor) -> Tensor:
-    return vector.to(torch.promote_types(vector.dtype, torch.float32))
