@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 import torch
 from core_runs import rms
-from demo_runs import QUICK, Linked, around_the_model, built_in, decoded, lml, never_called, run, tiny_inputs
+from demo_runs import (
+    QUICK,
+    SAMPLER_WARNINGS,
+    Linked,
+    around_the_model,
+    built_in,
+    decoded,
+    lml,
+    never_called,
+    run,
+    tiny_inputs,
+)
 from torch import Tensor
 
 pytestmark = pytest.mark.every_host
@@ -39,9 +50,7 @@ def test_both_pictures_are_those_of_the_samplers(
     assert text == f"LML and {sampler}{note} differ by {rms(own - other):.1%} (RMS)."
 
 
-@pytest.mark.filterwarnings(
-    "ignore:To copy construct from a tensor", "ignore:Should have tb<=t1", "ignore:__array_wrap__"
-)
+@pytest.mark.filterwarnings(*SAMPLER_WARNINGS)
 def test_every_sampler_makes_the_calls_that_it_is_said_to_make(pack: ModuleType, linked: Linked) -> None:
     """Counted. dpm_adaptive chooses its own steps."""
     import comfy.samplers

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from core_runs import LASTING, rms
-from demo_runs import custom, latent, run
+from demo_runs import SAMPLER_WARNINGS, custom, latent, run
 from torch import Tensor
 
 GAINS = [
@@ -16,8 +16,6 @@ GAINS = [
     ("heunpp2", {}, 0.98),
 ]
 """Samplers, their options, and the ratio of distances that LML with a gain of 0.3 and λ 0 stays below."""
-WARNINGS = ("ignore:To copy construct from a tensor", "ignore:Should have tb<=t1", "ignore:__array_wrap__")
-"""Of ComfyUI's own samplers: dpm_fast, the SDE samplers, ipndm_v and deis."""
 
 
 @pytest.fixture(scope="module", params=["EPS", "V_PREDICTION", "FLOW"])
@@ -41,7 +39,7 @@ def wrap(pack: ModuleType, sampler: Any, **options: Any) -> Any:
 
 
 @pytest.mark.every_host
-@pytest.mark.filterwarnings(*WARNINGS)
+@pytest.mark.filterwarnings(*SAMPLER_WARNINGS)
 def test_every_sampler_of_the_list_is_wrapped_and_with_kappa_zero_is_itself(pack: ModuleType, model: Any) -> None:
     import comfy.samplers
 
@@ -56,7 +54,7 @@ def test_every_sampler_of_the_list_is_wrapped_and_with_kappa_zero_is_itself(pack
         assert not torch.allclose(corrected, bare, atol=1e-4), name
 
 
-@pytest.mark.filterwarnings(*WARNINGS)
+@pytest.mark.filterwarnings(*SAMPLER_WARNINGS)
 @pytest.mark.parametrize("name", ["uni_pc", "heun", "dpmpp_sde", "euler_ancestral"])
 def test_neither_mask_nor_noise_is_touched(pack: ModuleType, model: Any, name: str) -> None:
     import comfy.samplers
@@ -94,7 +92,7 @@ def test_a_sampler_of_another_kind_is_named(pack: ModuleType) -> None:
             wrap(pack, lml)
 
 
-@pytest.mark.filterwarnings(*WARNINGS)
+@pytest.mark.filterwarnings(*SAMPLER_WARNINGS)
 def test_as_the_node_begins_it_brings_euler_closer_and_takes_no_sampler_further_off(
     pack: ModuleType, model: Any
 ) -> None:

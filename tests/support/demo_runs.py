@@ -19,6 +19,8 @@ Linked = dict[str, Any]
 NAMES = ("model", "positive", "negative", "latent_image", "vae")
 QUICK: dict[str, Any] = {"seed": 1, "steps": 5, "cfg": 4.0}
 """Options of a run that is as good as any other."""
+SAMPLER_WARNINGS = ("ignore:To copy construct from a tensor", "ignore:Should have tb<=t1", "ignore:__array_wrap__")
+"""Of ComfyUI's own samplers: dpm_fast, the SDE samplers, ipndm_v and deis."""
 
 
 def demo_inputs(pack: ModuleType, variant: str = "eps", batch: int = 1) -> Linked:
