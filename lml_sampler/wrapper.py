@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .correction import MOST, measure_turn, nonzero, squared_length, turn_away, widened
-from .damping import any_damping, doubted
+from .damping import any_damping
 from .parametrization import SAME_LEVEL, Parametrization, check_parametrization
 from .sampler import DEFAULT_SETTINGS
 from .settings import LMLSettings
@@ -189,7 +189,7 @@ class CorrectedModel:
     def _turn_away(self, doubt: Tensor, noise: Tensor, previous: Tensor, weight: Tensor | None) -> Tensor:
         wide = widened(noise)
         turn = measure_turn(wide, widened(previous), weight)
-        damping = doubted(any_damping(self._settings, turn.energy), self._settings, doubt)
+        damping = any_damping(self._settings, turn.energy, doubt)
         return turn_away(wide, turn, damping, self._settings.kappa, weight)
 
     def _inside(self, sigma: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ class FirstOrderSolver:
         return moved, FirstOrderMemory(vector, turn.energy, here.sigma), figures
 
 
-def _rescaled(relative: float, sensitivity: float, kappa: float, ratio: float) -> tuple[Damping, float]:
+def _rescaled(relative: float | Tensor, sensitivity: float, kappa: float, ratio: float) -> tuple[Damping, float]:
     """What `rotation` takes for p = ratio p', where the turn is that of p': damping and kappa.
 
     q = (1 - kappa) u + kappa ratio p' = mixed ((1 - k) u + k p'),   mixed = 1 - kappa + kappa ratio
