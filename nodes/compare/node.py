@@ -1,5 +1,6 @@
 """The same picture by LML and by another sampler, side by side."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -51,24 +52,30 @@ class LMLCompare(choice.Corrected):
     def execute(cls, vae: Any, sampler_name: str, **given: Any) -> io.NodeOutput:
         job = Job(**given)
         host.check_filled(job.latent_image)
-        settings, calls = job.scaled(), host.calls_a_step(sampler_name)
-        fewer = (job.steps - 1) // calls + 1  # the last step makes one call
+        settings = job.scaled()
+        fewer = (job.steps - 1) // host.calls_a_step(sampler_name) + 1  # the last step makes one call
+        counted = host.Counted(job.model)
+        job = replace(job, model=counted.model)
         progress = host.running.Progress(job.model, job.steps + fewer)
         first, second = Run(host.LML, settings, job.steps, job.cfg), Run(sampler_name, None, fewer, job.cfg)
         second.plan(job)  # what is wrong with its schedule is said before the first is made
         own = pictures(job, vae, first, progress.callback)
+        calls = counted.calls
         progress.advance(first.steps)
         other = attempt(job, vae, second, progress.callback)
         progress.advance(second.steps)
-        note = "" if fewer == job.steps else f" ({fewer} steps of {calls} calls)"
         if isinstance(other, str):
-            text = f"{sampler_name}{note} failed: {other}"
+            text = f"{sampler_name} failed: {other}"
             cells: list[contact_sheet.Cell] = [contact_sheet.tile(own, CELL), other, None]
             other = message(other, own)
             amplified = torch.zeros_like(own)
         else:
             difference = (own - other).abs()
-            text = f"LML and {sampler_name}{note} differ by {difference.square().mean().sqrt().item():.1%} (RMS)."
+            apart = difference.square().mean().sqrt().item()
+            text = (
+                f"LML in {job.steps} steps ({calls} calls) and {sampler_name} in {fewer} steps "
+                f"({counted.calls - calls} calls) differ by {apart:.1%} (RMS)."
+            )
             amplified = (difference * AMPLIFIED).clamp_(0, 1)
             cells = [contact_sheet.tile(images, CELL) for images in (own, other, amplified)]
         host.running.show_text(f"{text}\n{choice.summary(settings)}")

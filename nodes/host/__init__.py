@@ -6,6 +6,7 @@ from . import files as files
 from . import fingerprint as fingerprint
 from . import pixels as pixels
 from . import running as running
+from .calls import Counted as Counted
 from .calls import calls_a_step as calls_a_step
 from .conditional import Conditional as Conditional
 from .packed import check_filled as check_filled

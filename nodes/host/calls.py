@@ -1,4 +1,9 @@
-"""How many model calls a step of ComfyUI's samplers makes."""
+"""How many model calls the samplers make."""
+
+from collections.abc import Callable
+from typing import Any
+
+from comfy.patcher_extension import WrappersMP
 
 CALLS_A_STEP = {
     "heun": 2,
@@ -20,3 +25,20 @@ CALLS_A_STEP = {
 def calls_a_step(sampler_name: str) -> int:
     """Model calls a step of one of ComfyUI's samplers, 1 for those of other packs."""
     return CALLS_A_STEP.get(sampler_name.removesuffix("_gpu"), 1)
+
+
+class Counted:
+    """A MODEL like another one, whose calls are counted.
+
+    Attributes:
+        model: the MODEL.
+        calls: so far; with guidance both predictions are one call.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.calls = model.clone(), 0
+        self.model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, __name__, self._count)
+
+    def _count(self, predict: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        self.calls += 1
+        return predict(*args, **options)
