@@ -1,5 +1,6 @@
 """The LML correction around any sampler: every model call of the sampler is corrected before the sampler sees it."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
@@ -86,8 +87,9 @@ def wrap_sampler(
         parts: as in `sample_lml`.
 
     Returns:
-        A sampler of the same signature, named `lml_` and the name of `sampler`. A run's state begins and ends in a
-        call of it. `extra_args["denoise_mask"]`, if present, restricts the correction to what it marks.
+        A sampler of the same signature, also for who inspects it, named `lml_` and the name of `sampler`. A run's state
+        begins and ends in a call of it. `extra_args["denoise_mask"]`, if present, restricts the correction to what it
+        marks.
 
     Raises:
         ValueError: the parametrization is unknown, or a field of `settings` that describes the sampler itself is not
@@ -97,6 +99,7 @@ def wrap_sampler(
     """
     _check(settings, parametrization)
 
+    @functools.wraps(sampler)  # who asks which options it takes (`noise_sampler`, `eta`) learns those of `sampler`
     def wrapped(
         model: Denoiser,
         x: Tensor,

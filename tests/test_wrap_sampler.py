@@ -1,5 +1,6 @@
 """LML Wrap Sampler around the samplers of the real ComfyUI."""
 
+import inspect
 from types import ModuleType
 from typing import Any
 
@@ -77,6 +78,27 @@ def test_the_inner_sampler_stays_and_its_options_go_along(pack: ModuleType) -> N
     wrapped = wrap(pack, inner)
     assert inner.sampler_function is function and wrapped.sampler_function.__name__ == "lml_sample_euler"
     assert wrapped.extra_options == {"s_noise": 0.9} and wrapped.inpaint_options == {"random": True}
+
+
+@pytest.mark.every_host
+@pytest.mark.filterwarnings(*SAMPLER_WARNINGS)
+def test_who_asks_a_wrapped_sampler_for_its_options_learns_those_of_the_inner_one(
+    pack: ModuleType, toys: ModuleType
+) -> None:
+    """A node that gives a sampler its own noise looks for `noise_sampler` first, and else goes without a word."""
+    import comfy.samplers
+
+    model = toys.toy("EPS", channels=2)
+    for name in set(comfy.samplers.SAMPLER_NAMES) - {"lml"}:
+        inner = comfy.samplers.sampler_object(name)
+        wrapped = wrap(pack, inner)
+        assert inspect.signature(wrapped.sampler_function) == inspect.signature(inner.sampler_function), name
+
+    plain, own = (
+        sample(pack, model, wrap(pack, comfy.samplers.ksampler("euler_ancestral", options)))
+        for options in ({}, {"noise_sampler": lambda sigma, sigma_next: torch.zeros(2, 2, 2, 2)})
+    )
+    assert own.isfinite().all() and not torch.allclose(own, plain, atol=1e-3)
 
 
 def test_a_sampler_of_another_kind_is_named(pack: ModuleType) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 from typing import Any
 
 import comfy.samplers
@@ -72,6 +73,7 @@ def wrapped_sampler(inner: Any, settings: core.LMLSettings) -> comfy.samplers.KS
         raise ValueError("sampler is lml, which has the correction already. Use it as it is, or connect another one.")
     name = core.wrap_sampler(function, settings).__name__  # now, so that what is wrong with the settings is said now
 
+    @functools.wraps(function)  # nodes that give a sampler noise or options look at which it takes
     def sample(model: Any, x: Tensor, sigmas: Tensor, *args: Any, **options: Any) -> Tensor:
         model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
         chosen = core.wrap_sampler(function, settings, families.parametrization(model_sampling), part_sizes(model, x))
