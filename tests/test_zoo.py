@@ -10,6 +10,7 @@ import torch
 from conftest import FULL
 from demo_runs import Linked, built_in, lml, tiny_model
 from torch import Tensor
+from toy_runs import guided, sample, scheduled
 
 from lml_sampler import LMLSettings
 
@@ -97,6 +98,26 @@ def test_where_a_run_begins_tells_what_its_sigmas_mean(pack: ModuleType, build: 
     check(pack, (patcher, positive), picture)
     once = run(pack, (patcher, positive), picture, steps=1)
     assert torch.equal(once, euler((patcher, positive), picture, steps=1))
+
+
+@pytest.mark.parametrize("kind", ["FLOW", "EPS"])
+def test_a_latent_that_has_its_noise_already_goes_the_same_way(pack: ModuleType, toys: ModuleType, kind: str) -> None:
+    """The way back of an inversion: its model samplings take the latent as it is."""
+    fresh, back = toys.toy(kind), toys.toy(kind)
+    usual = fresh.get_model_object("model_sampling")
+
+    class AsItIs(type(usual)):
+        def noise_scaling(self, sigma: Tensor, noise: Tensor, latent_image: Tensor, *_: Any) -> Tensor:
+            return latent_image
+
+    back.add_object_patch("model_sampling", AsItIs(back.model.model_config))
+    sampling = back.get_model_object("model_sampling")
+    assert pack.nodes.host.families.parametrization(sampling) == pack.nodes.host.families.parametrization(usual)
+    sigmas, noise = scheduled(fresh, "lml", 8), torch.randn(2, 4, 4, 4, generator=torch.Generator().manual_seed(5))
+    assert torch.equal(scheduled(back, "lml", 8), sigmas)
+    state = usual.noise_scaling(sigmas[0], noise, torch.zeros_like(noise), True)
+    expected = sample(guided(fresh), "lml", sigmas, torch.zeros_like(noise), noise)
+    assert torch.equal(sample(guided(back), "lml", sigmas, state, noise), expected)
 
 
 @pytest.mark.parametrize(
