@@ -20,13 +20,14 @@ def is_flow_sampling(model_sampling: Any) -> bool:
     What is left of a picture at half the noise tells it. Where a run begins at the latent as it is, because that has
     its noise already (the way back of an inversion), what the network sees and answers does: x itself, and a velocity.
     The class does not: ComfyUI's models that go from one picture to another (WAN 2.1 FlowRVS) are a CONST too, but
-    answer something else. Nor do the sigmas: rounding may make the largest one of a flow model more than 1.
+    begin at a picture. Nor do the sigmas: rounding may make the largest one of a flow model more than 1.
     """
     one = torch.ones(1, 1, 1, 1)  # of the usual rank: newer ones look at its size
     none, half = torch.zeros_like(one), torch.tensor(0.5)
-    if float(model_sampling.noise_scaling(half, one, none)) == 0:
+    if float(model_sampling.noise_scaling(half, one, none)) < 0.25:  # no noise is added
         seen = float(model_sampling.calculate_input(half.view(1), one))
-        return seen == 1 and float(model_sampling.calculate_denoised(half.view(1), one, none)) == -0.5
+        moved = float(model_sampling.calculate_denoised(half.view(1), one, none))
+        return abs(seen - 1) < 0.05 and abs(moved + 0.5) < 0.05
     left = float(model_sampling.noise_scaling(half, none, one))
     return 0.25 < left < 0.75  # 1/2, but for rounding
 
