@@ -101,6 +101,23 @@ def test_who_asks_a_wrapped_sampler_for_its_options_learns_those_of_the_inner_on
     assert own.isfinite().all() and not torch.allclose(own, plain, atol=1e-3)
 
 
+@pytest.mark.every_host
+def test_a_node_around_lml_that_hides_the_model_is_named(pack: ModuleType) -> None:
+    """Who samples inside a sampler of its own has to hand on what ComfyUI gave it; plain samplers do without."""
+    import comfy.samplers
+
+    lml, euler = map(comfy.samplers.sampler_object, ("lml", "euler"))
+    state, sigmas = torch.randn(2, 3, 4, 4), torch.tensor([1.0, 0.5, 0.0])
+
+    def hidden(x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
+        return x / 2
+
+    assert euler.sampler_function(hidden, state, sigmas).isfinite().all()
+    for sampler in (lml, wrap(pack, euler)):
+        with pytest.raises(ValueError, match="is a function of another node, which hides what kind of model it is"):
+            sampler.sampler_function(hidden, state, sigmas)
+
+
 def test_a_sampler_of_another_kind_is_named(pack: ModuleType) -> None:
     import comfy.samplers
 

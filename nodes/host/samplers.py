@@ -28,7 +28,7 @@ def sample_lml(
     recorder: core.Recorder | None = None,
 ) -> Tensor:
     """`lml_sampler.sample_lml` as ComfyUI calls its samplers: the parametrization is read from the model."""
-    model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
+    model_sampling = _sampling_of(model)
     if settings.scheme in MULTISTEP:
         sigmas = families.below_pure_noise(sigmas, model_sampling)
     if settings.stochastic:
@@ -50,6 +50,21 @@ def sample_lml(
         sigma_min=families.smallest_sigma(model_sampling),
         parts=part_sizes(model, x),
     )
+
+
+def _sampling_of(model: Any) -> Any:
+    """The model_sampling behind what ComfyUI calls a sampler with.
+
+    Raises:
+        ValueError: a node that wraps the sampler has put something of its own in the place of it.
+    """
+    try:
+        return model.inner_model.model_patcher.get_model_object("model_sampling")
+    except AttributeError as error:
+        raise ValueError(
+            f"the model that LML gets is a {type(model).__name__} of another node, which hides what kind of model it "
+            "is. Connect LML's sampler without the node around it, or take euler there."
+        ) from error
 
 
 def sampler(settings: core.LMLSettings) -> comfy.samplers.KSAMPLER:
@@ -75,7 +90,7 @@ def wrapped_sampler(inner: Any, settings: core.LMLSettings) -> comfy.samplers.KS
 
     @functools.wraps(function)  # nodes that give a sampler noise or options look at which it takes
     def sample(model: Any, x: Tensor, sigmas: Tensor, *args: Any, **options: Any) -> Tensor:
-        model_sampling = model.inner_model.model_patcher.get_model_object("model_sampling")
+        model_sampling = _sampling_of(model)
         chosen = core.wrap_sampler(function, settings, families.parametrization(model_sampling), part_sizes(model, x))
         return chosen(model, x, sigmas, *args, **options)
 
