@@ -73,6 +73,17 @@ def test_nothing_to_draw_is_named(drawing: ModuleType) -> None:
         drawing.chart([drawing.Line("", [1], [math.nan])], title="", x_label="", y_label="")
 
 
+@given(values=st.lists(st.floats(min_value=0), min_size=1, max_size=3))
+def test_a_logarithmic_axis_shows_any_number_that_it_says_it_shows(pack: ModuleType, values: list[float]) -> None:
+    """Down to what a float just is: a person may link any λ."""
+    axes = pack.nodes.pictures.axes
+    shown = [value for value in values if axes.visible(value, True)]
+    if not shown:
+        return
+    axis = axes.fit_axis(values, 0.0, 100.0, True, 0.05)
+    assert all(0 < axis.place(value) < 100 for value in shown) and axis.ticks()
+
+
 @given(
     low=st.floats(1e-9, 1e6),
     factor=st.floats(1.001, 1e9),

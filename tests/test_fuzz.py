@@ -21,8 +21,11 @@ PREVIEWS = ("none", "latent2rgb")
 """Live previews take longer than the steps, but without them LML Report saves its plot, which takes longer still."""
 KEPT = 200
 """Runs after which the server forgets what it has made: it keeps every result as long as there is memory."""
-CLEAR_ERRORS = re.compile(r"(ValueError|FloatingPointError): .{21}|RuntimeError: All \d+ runs of the sweep failed")
-"""Those that name what is wrong, and that of a sweep without one picture, which has the first of them."""
+CLEAR_ERRORS = re.compile(
+    r"(ValueError|FloatingPointError): (?!there is nothing to draw).{21}|RuntimeError: All \d+ runs of the sweep failed"
+)
+"""Those that name what is wrong, and that of a sweep without one picture, which has the first of them. That a chart is
+empty tells a person nothing."""
 NOWHERE = ["nowhere", 0]
 """A link from a node that is not there."""
 WRONG_TYPES = [None, "", "nan", "inf", "-inf", "1e400", "seven", True, [], {}, NOWHERE, "0x10"]

@@ -171,3 +171,10 @@ def test_tune_in_a_running_comfyui(server: Client, info: Info) -> None:
     texts = [text for node, text in result.texts if node == "tuned"]
     assert texts[0].startswith(f"At most {CALLS} model calls: 12 for the references") and " than euler." in texts[-1]
     assert len(result.previews) >= 5
+
+
+@pytest.mark.parametrize("damping", [0.0, 1e-310])
+def test_a_search_from_no_damping_shows_how_it_goes(server: Client, info: Info, damping: float) -> None:
+    """0 is on no logarithmic axis, and for a while it is all that was tried."""
+    result = server.run(around(info, "LMLTune", SMALL | {"damping": damping}))
+    assert len(result.previews) >= 5

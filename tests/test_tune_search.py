@@ -64,6 +64,17 @@ def test_the_search_survives_what_breaks_up(pack: ModuleType, tuning: ModuleType
         tuning.best_of(broken)
 
 
+@given(damping=st.floats(0, 1e4))
+def test_the_search_for_a_damping_goes_around_any_that_damps(pack: ModuleType, damping: float) -> None:
+    tuning = pack.nodes.tune.tuning
+    base = settings(pack, damping=damping)
+    axis = tuning.parameter("λ", base)
+    start = axis.place(axis.of(base))
+    assert start == (pytest.approx(0.5) if damping > 1e-6 else 0)
+    trials = tuning.search(["one"], axis, damping, lambda _, value: abs(value - 3), 12)
+    assert trials[0].value == damping and len(trials) <= 12
+
+
 @pytest.mark.parametrize("name", ["κ", "λ"])
 @given(place=st.floats(0, 1))
 def test_places_and_values_fit(pack: ModuleType, name: str, place: float) -> None:

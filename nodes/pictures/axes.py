@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+SMALLEST, LARGEST = 1e-200, 1e200
+"""What a logarithmic axis shows: so that its ends, with the margin, are numbers too."""
+
 
 class Axis(NamedTuple):
     """Maps values to pixels, linearly or by the logarithm."""
@@ -38,16 +41,17 @@ def fit_axis(values: Sequence[float], start: float, end: float, log: bool, margi
     if not shown:
         raise ValueError(f"there is nothing to draw: none of {len(values)} values is finite{' and above 0' * log}")
     low, high = min(shown), max(shown)
-    if log:
-        low, high = math.log10(low), math.log10(high)
-    pad = (high - low) * margin or max(abs(low) * 0.1, 0.1)
-    low, high = low - pad, high + pad
-    return Axis(10**low, 10**high, start, end, True) if log else Axis(low, high, start, end, False)
+    if not log:
+        pad = (high - low) * margin or max(abs(low) * 0.1, 0.1)
+        return Axis(low - pad, high + pad, start, end, False)
+    low, high = math.log10(low), math.log10(high)
+    pad = (high - low) * margin or 0.1
+    return Axis(10 ** (low - pad), 10 ** (high + pad), start, end, True)
 
 
 def visible(value: float, log: bool) -> bool:
     """Whether an axis can show a value."""
-    return math.isfinite(value) and (value > 0 or not log)
+    return SMALLEST < value < LARGEST if log else math.isfinite(value)
 
 
 def nice_step(least: float) -> float:

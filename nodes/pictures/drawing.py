@@ -55,19 +55,20 @@ def chart(
     marks: Sequence[Mark] = (),
     log_x: bool = False,
     log_y: bool = False,
+    span: Sequence[float] = (),
     size: tuple[int, int] = (1000, 620),
     letters: float | None = None,
 ) -> Image.Image:
     """A chart of lines, dashed levels and marked points.
 
-    Values that cannot be shown (not finite, or not above 0 on a log axis) are left out. The lettering is
-    `letters` pixels high, else it follows the height of the picture.
+    Values that cannot be shown (not finite, or not above 0 on a log axis) are left out. The x axis spans `span` in any
+    case. The lettering is `letters` pixels high, else it follows the height of the picture.
 
     Raises:
         ValueError: there is nothing that can be shown.
     """
     canvas = _Canvas(size, letters)
-    xs = [x for line in lines for x in line.x] + [mark.x for mark in marks]
+    xs = [*span, *(x for line in lines for x in line.x), *(mark.x for mark in marks)]
     ys = [y for line in lines for y in (*line.y, *(end for ends in line.ranges for end in ends))]
     ys += [level.y for level in levels] + [mark.y for mark in marks]
     right = canvas.margin_for([level.label for level in levels])

@@ -215,6 +215,7 @@ class Search:
             levels=levels,
             marks=[Mark(f"best: {best.error:.4g} at {best.value:g}", best.value, best.error)],
             log_x=self.task.axis.log,
+            span=(self.task.axis.low, self.task.axis.high),  # the first value may be one that is not on it: λ 0
             log_y=bool(shown) and max(shown) > 5 * min(shown),
         )
 

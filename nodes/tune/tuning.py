@@ -10,6 +10,9 @@ from scipy.optimize import minimize_scalar
 
 from ...lml_sampler import LMLSettings
 
+NO_DAMPING = 1e-6
+"""Up to here λ damps nothing: the search for it goes around 1, as it does from 0."""
+
 WORST = 1e30
 """Stands for an error that is not finite: a sampler that broke up."""
 
@@ -64,7 +67,7 @@ def parameter(name: str, base: LMLSettings) -> Parameter:
     if name == "κ":
         return Parameter(name, "kappa", 0.0, 1.0, False, 3)
     if name == "λ":
-        middle = base.damping or 1.0
+        middle = base.damping if base.damping > NO_DAMPING else 1.0
         return Parameter(name, "damping", middle / 100, middle * 100, True, 2)
     raise ValueError(f"parameter is {name!r}; choose one of λ, κ.")
 
