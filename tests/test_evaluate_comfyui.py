@@ -78,7 +78,7 @@ def test_a_killed_comfyui_loses_nothing(evaluated: Evaluated, server: Client, tm
             return worker.make(unit)
 
     if restarted:
-        board = make_all(store, todo, [Killed()], patience=120)
+        board = make_all(store, todo, [Killed()])
         assert (board.counts.made, board.counts.lost) == (SMALL_UNITS, 1)
     else:
         with pytest.raises(EvaluationError, match="All workers are out of reach"):

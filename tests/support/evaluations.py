@@ -37,7 +37,7 @@ def small_suite(folder: Path) -> str:
     return written(folder, *SMALL, *TWO)
 
 
-def make_all(store: Store, todo: list[units.Unit], workers: list[Any], patience: float = 20) -> boards.Board:
+def make_all(store: Store, todo: list[units.Unit], workers: list[Any], patience: float = 120) -> boards.Board:
     """Make units with some workers, and close these."""
     with store.owned():
         store.hold_to(engines.ask_all(workers))
