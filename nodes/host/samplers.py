@@ -86,15 +86,14 @@ def wrapped_sampler(inner: Any, settings: core.LMLSettings) -> comfy.samplers.KS
     function = inner.sampler_function
     if function is sample_lml:
         raise ValueError("sampler is lml, which has the correction already. Use it as it is, or connect another one.")
-    name = core.wrap_sampler(function, settings).__name__  # now, so that what is wrong with the settings is said now
+    like = core.wrap_sampler(function, settings)  # now, so that what is wrong with the settings is said now
 
-    @functools.wraps(function)  # nodes that give a sampler noise or options look at which it takes
+    @functools.wraps(like)  # its name, and its signature: nodes that give a sampler noise or options look at that
     def sample(model: Any, x: Tensor, sigmas: Tensor, *args: Any, **options: Any) -> Tensor:
         model_sampling = _sampling_of(model)
         chosen = core.wrap_sampler(function, settings, families.parametrization(model_sampling), part_sizes(model, x))
         return chosen(model, x, sigmas, *args, **options)
 
-    sample.__name__ = name
     wrapped = copy.copy(inner)
     wrapped.sampler_function = sample
     return wrapped
